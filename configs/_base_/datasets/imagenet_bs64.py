@@ -1,0 +1,28 @@
+# ImageNet-1k with the augmentation of the CutMix recipe, which the paper uses
+# for its ResNet-50 (section 4.2).
+_base_ = ['mmpretrain::_base_/datasets/imagenet_bs64.py']
+
+# Pillow resizes with antialiasing, as the authors' torchvision pipeline does.
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='RandomResizedCrop', scale=224, backend='pillow'),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4),
+    dict(
+        type='mmrmix.ClippedLighting',
+        # PCA of ImageNet's pixels in [0, 255], channels in the order B, G, R.
+        eigval=[55.4625, 4.7940, 1.1475],
+        eigvec=[[-0.5836, -0.6948, 0.4203], [-0.5808, -0.0045, -0.8140], [-0.5675, 0.7192, 0.4009]],
+        alphastd=0.1),
+    dict(type='PackInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=256, edge='short', backend='pillow'),
+    dict(type='CenterCrop', crop_size=224),
+    dict(type='PackInputs'),
+]
+
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -1,0 +1,103 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+from typing import Optional
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmrmix.history import RMHistory, UsesHistory
+from mmrmix.link import history_augments, link_history
+from mmrmix.registry import HOOKS
+
+
+@HOOKS.register_module()
+class RMHistoryHook(Hook):
+    """Carry the history of RecursiveMix through a training run.
+
+    Links RecursiveMix and RMHead, numbers the iterations and clears the
+    history at epoch starts.
+
+    Note:
+        Its priority is below that of mmpretrain's ``SwitchRecipeHook``, so
+        that augments which that hook has just swapped in are linked, too.
+
+    Args:
+        reset (str, optional): ``'epoch'`` clears the history at every epoch
+            start, as the authors' code does; None never clears it, which is
+            the paper's formula. An iteration-based loop counts as one epoch.
+            Defaults to ``'epoch'``.
+
+    Raises:
+        ValueError: If reset is neither.
+
+    Example:
+        >>> custom_hooks = [dict(type='mmrmix.RMHistoryHook')]
+    """
+
+    priority = 'BELOW_NORMAL'
+
+    def __init__(self, reset: Optional[str] = 'epoch') -> None:
+        if reset not in ('epoch', None):
+            raise ValueError(f'reset={reset!r} must be "epoch" (clear at every epoch start) or None (never clear).')
+        self.reset = reset
+        self.history: Optional[RMHistory] = None
+        self._linked = ''
+
+    def before_train(self, runner: Runner) -> None:
+        """Compare the numbers of classes before the first step.
+
+        Args:
+            runner (Runner): The runner of the training process.
+
+        Raises:
+            ValueError: If the data set has another number of classes than
+                RMHead.
+        """
+        classes = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes')
+        for module in runner.model.modules():
+            if isinstance(module, UsesHistory) and classes and len(classes) != module.num_classes:
+                raise ValueError(
+                    f'The training set has {len(classes)} classes, RMHead {module.num_classes}: set '
+                    'model.head.num_classes and data_preprocessor.num_classes to the number in the data set.'
+                )
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Link what has to share the history, and clear it if wanted.
+
+        Args:
+            runner (Runner): The runner of the training process.
+
+        Raises:
+            ValueError: If there is nothing to link, see
+                :func:`mmrmix.link_history`.
+        """
+        self.history = link_history(runner.model)
+        self._log_link(runner)
+        if self.reset == 'epoch':
+            self.history.clear()
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
+        """Tell the history which iteration this is.
+
+        Args:
+            runner (Runner): The runner of the training process.
+            batch_idx (int): Index of the batch in the loader; not used.
+            data_batch (dict, optional): The batch; not used.
+        """
+        self.history.seed = runner.seed
+        self.history.iteration = runner.iter
+
+    def _log_link(self, runner: Runner) -> None:
+        """Say what is linked, once and again when it changes."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        augments = history_augments(model)
+        linked = ', '.join(map(repr, augments))
+        if linked == self._linked:
+            return
+        self._linked = linked
+        head = next((m for m in model.modules() if isinstance(m, UsesHistory)), None)
+        omega = f'RMHead(omega={head.omega}, share_fc={head.share_fc})' if head else type(model.head).__name__
+        runner.logger.info(
+            f'RecursiveMix: {linked or "no augment yet"} and {omega} share one history, '
+            f'reset={self.reset!r}, seed={runner.seed}.'
+        )

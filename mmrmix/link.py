@@ -1,0 +1,85 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""Give the augment and the head of a model one history."""
+
+from typing import List, Optional
+
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+from .history import RMHistory, UsesHistory
+
+
+def history_augments(model: nn.Module) -> List[UsesHistory]:
+    """All RecursiveMix augments among the batch augments of ``model``.
+
+    Args:
+        model (nn.Module): A model whose data preprocessor has
+            ``batch_augments``, as mmpretrain's ``ImageClassifier``.
+
+    Returns:
+        list[UsesHistory]: In the order of ``train_cfg.augments``; empty if
+        there is none.
+    """
+    augments = []
+    for module in model.modules():
+        batch_augments = getattr(module, 'batch_augments', None)
+        # RandomBatchAugment holds a list; a hand-made preprocessor may hold
+        # the augment itself.
+        augments += getattr(batch_augments, 'augments', [batch_augments])
+    return [augment for augment in augments if isinstance(augment, UsesHistory)]
+
+
+def link_history(model: nn.Module, seed: Optional[int] = None) -> RMHistory:
+    """Link RecursiveMix and RMHead of ``model`` through one history.
+
+    :class:`mmrmix.RMHistoryHook` calls it; call it yourself before a training
+    loop of your own, and again after the batch augments were replaced: an
+    existing history is kept, with all it holds.
+
+    Args:
+        model (nn.Module): An mmpretrain classifier, wrapped (DDP) or not.
+        seed (int, optional): Seed of the box draws, at least 0. Defaults to
+            None: that of the existing history, 0 for a new one.
+
+    Returns:
+        RMHistory: The shared history.
+
+    Raises:
+        ValueError: If there is nothing to link, more than one RMHead, or a
+            RecursiveMix that needs history without an RMHead to commit it.
+    """
+    if is_model_wrapper(model):
+        model = model.module
+    augments = history_augments(model)
+    heads = [module for module in model.modules() if isinstance(module, UsesHistory)]
+    if not augments and not heads:
+        raise ValueError(
+            'Nothing to link: the model has neither an mmrmix.RMHead nor an mmrmix.RecursiveMix among '
+            'train_cfg.augments. Add them, or remove RMHistoryHook from custom_hooks.'
+        )
+    if len(heads) > 1:
+        raise ValueError(
+            f'The model has {len(heads)} RMHeads, but a history belongs to exactly one: '
+            'each would overwrite the predictions of the others.'
+        )
+    if not heads and any(augment.with_history for augment in augments):
+        raise ValueError(
+            'RecursiveMix mixes with history, but the model has no RMHead to commit it, so nothing would '
+            'ever be mixed. Set model.head.type to "mmrmix.RMHead" (omega=0 for no consistency loss) and '
+            'remove the neck.'
+        )
+
+    users = heads + augments
+    history = next((user.history for user in users if user._history is not None), None)
+    if history is None:
+        history = RMHistory()
+        for module in model.modules():
+            if hasattr(module, 'batch_augments'):
+                # Whatever the last batch left staged does not belong to the
+                # batch that is about to be preprocessed.
+                module.register_forward_pre_hook(history.discard)
+    for user in users:
+        user.history = history
+    if seed is not None:
+        history.seed = seed
+    return history
