@@ -1,7 +1,7 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """The history (x^h, y^h, p^h) of RecursiveMix and who shares it."""
 
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -49,12 +49,6 @@ class MixedBatch(NamedTuple):
     boxes: Tensor
     area_ratios: Tensor
     history_logits: Tensor
-
-    @property
-    def image_size(self) -> Tuple[int, int]:
-        """tuple[int, int]: height and width of the images in pixels."""
-        height, width = self.inputs.shape[-2:]
-        return height, width
 
 
 def pad_batch(tensor: Tensor, num_samples: int) -> Tensor:

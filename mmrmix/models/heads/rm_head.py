@@ -121,7 +121,7 @@ class RMHead(UsesHistory, LinearClsHead):
         losses = {}
         if self.omega:
             mixed = batch or self._unmixed(feature_map)
-            pooled, roi = gap_and_roi_pool(feature_map, mixed.boxes, mixed.image_size)
+            pooled, roi = gap_and_roi_pool(feature_map, mixed.boxes, mixed.inputs.shape[-2:])
             roi_logits = (self.fc if self.share_fc else self.fc_roi)(roi)
             losses['loss_consistency'] = self.omega * consistency_loss(
                 roi_logits, mixed.history_logits, mixed.area_ratios

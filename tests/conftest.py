@@ -1,0 +1,12 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+import pytest
+import torch
+from mmengine.registry import DefaultScope, init_default_scope
+
+
+@pytest.fixture(autouse=True)
+def _isolation():
+    """Every test starts in mmpretrain's scope with known random numbers."""
+    DefaultScope._instance_dict.clear()
+    init_default_scope('mmpretrain')
+    torch.manual_seed(0)
