@@ -9,7 +9,8 @@ _base_ = [
 model = dict(
     neck=None,
     head=dict(type='mmrmix.RMHead', omega=0.5),
-    train_cfg=dict(augments=dict(type='mmrmix.RecursiveMix', alpha=0.5)))
+    train_cfg=dict(augments=dict(type='mmrmix.RecursiveMix', alpha=0.5)),
+)
 custom_hooks = [dict(type='mmrmix.RMHistoryHook')]
 
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=3, save_best='auto'))

@@ -13,7 +13,8 @@ train_pipeline = [
         # PCA of ImageNet's pixels in [0, 255], channels in the order B, G, R.
         eigval=[55.4625, 4.7940, 1.1475],
         eigvec=[[-0.5836, -0.6948, 0.4203], [-0.5808, -0.0045, -0.8140], [-0.5675, 0.7192, 0.4009]],
-        alphastd=0.1),
+        alphastd=0.1,
+    ),
     dict(type='PackInputs'),
 ]
 test_pipeline = [

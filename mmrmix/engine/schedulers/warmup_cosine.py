@@ -3,7 +3,8 @@ import math
 from typing import List, Union
 
 from mmengine.optim import OptimWrapper
-from mmengine.optim.scheduler import LRSchedulerMixin, _ParamScheduler
+from mmengine.optim.scheduler import _ParamScheduler
+from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 from torch.optim import Optimizer
 
 from mmrmix.registry import PARAM_SCHEDULERS

@@ -1,0 +1,20 @@
+# ResNet-10: stem, two stages of two basic blocks, classifier; 12 million
+# multiplications an image, maps of 64 × 7 × 7.
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(
+        type='ResNet_CIFAR',
+        depth=18,
+        num_stages=2,
+        out_indices=(1,),
+        strides=(2, 2),
+        dilations=(1, 1),
+        in_channels=1,
+        stem_channels=16,
+        base_channels=32,
+    ),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='LinearClsHead', num_classes=10, in_channels=64, loss=dict(type='CrossEntropyLoss', loss_weight=1.0)
+    ),
+)

@@ -1,0 +1,10 @@
+# The quick start without mixing; what the RM and CutMix demos are compared with.
+_base_ = [
+    '../_base_/models/resnet10_fashion_mnist.py',
+    '../_base_/datasets/fashion_mnist_bs64.py',
+    '../_base_/schedules/fashion_mnist_3e.py',
+    'mmpretrain::_base_/default_runtime.py',
+]
+
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
+randomness = dict(seed=0)

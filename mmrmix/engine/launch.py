@@ -1,0 +1,116 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""What tools/train.py and tools/test.py have in common."""
+
+import argparse
+import datetime
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from torch import distributed
+
+DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that training and testing share.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: ./work_dirs/<config name>)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config: model.head.omega=0.5 optim_wrapper.optimizer.lr=0.1; '
+        'lists as key="[a,b]" or key=a,b',
+    )
+    parser.add_argument('--no-pin-memory', action='store_true', help='do not copy batches to pinned memory')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how several processes were started; dist_train.sh and dist_test.sh set it',
+    )
+    # torch.distributed.launch passes it; torchrun sets the variable instead.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the shared options.
+
+    Args:
+        args (argparse.Namespace): With ``config`` and what
+            :func:`add_common_arguments` adds.
+
+    Returns:
+        Config: Ready for further options of the tool.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if cfg.get('default_scope') == 'mmpretrain':
+        _set_mmpretrain_loader_defaults(cfg)
+    if args.no_pin_memory:
+        for name in DATALOADERS:
+            if cfg.get(name):
+                cfg[name].pin_memory = False
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    # As in all mm tools: command line > config > name of the config.
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner, also for several processes on a machine without GPU.
+
+    mmengine's launchers select a CUDA device before they look at the backend,
+    so without one the process group (gloo) is made here, and DDP is told to
+    take no device.
+
+    Args:
+        cfg (Config): As :func:`load_config` returns it.
+
+    Returns:
+        Runner: Its process group is initialised if the launcher asks for one.
+
+    Raises:
+        ValueError: For a launcher other than ``'pytorch'`` without a GPU.
+    """
+    if cfg.launcher != 'none' and not torch.cuda.is_available():
+        if cfg.launcher != 'pytorch':
+            raise ValueError(
+                f'launcher="{cfg.launcher}" needs GPUs and there is none here: use tools/dist_train.sh, which '
+                'trains several processes on CPUs.'
+            )
+        options = dict(cfg.get('env_cfg', {}).get('dist_cfg', {}))
+        timeout = {'timeout': datetime.timedelta(seconds=options['timeout'])} if 'timeout' in options else {}
+        distributed.init_process_group(backend='gloo', **timeout)
+        wrapper = dict(
+            type='MMDistributedDataParallel',
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )
+        cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def _set_mmpretrain_loader_defaults(cfg: Config) -> None:
+    """Loader settings that mmpretrain's tools add to mmpretrain's configs."""
+    for name in DATALOADERS:
+        if cfg.get(name):
+            defaults = ConfigDict(
+                pin_memory=torch.cuda.is_available(),
+                persistent_workers=cfg[name].get('num_workers', 0) > 0,
+                collate_fn=dict(type='default_collate'),
+            )
+            cfg[name] = ConfigDict({**defaults, **cfg[name]})

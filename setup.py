@@ -1,0 +1,53 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""Packaging. torch and the mm packages are no requirements: see README, "Installation"."""
+
+import re
+from pathlib import Path
+from typing import List
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def version() -> str:
+    """The version, without importing the package."""
+    return re.search(r"__version__ = '(.+)'", (ROOT / 'mmrmix/version.py').read_text()).group(1)
+
+
+def requirements(name: str) -> List[str]:
+    """Lines of a requirements file without comments."""
+    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
+    return [line for line in lines if line and not line.startswith('#')]
+
+
+setup(
+    name='mmrmix',
+    version=version(),
+    description='RecursiveMix (mixed learning with history) for OpenMMLab: augment, head, hook and recipes',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    author='mmrmix contributors',
+    license='Apache-2.0',
+    keywords='computer vision, image classification, data augmentation, RecursiveMix, OpenMMLab',
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Science/Research',
+        'Operating System :: POSIX',
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    ],
+    python_requires='>=3.8',
+    packages=find_packages(include=['mmrmix', 'mmrmix.*']),
+    # mmrmix/.mim holds links to configs, tools and model-index.yml; they are
+    # followed when a wheel is built.
+    include_package_data=True,
+    install_requires=requirements('runtime'),
+    extras_require={
+        'mim': requirements('mminstall'),
+        'onedl': requirements('onedl'),
+        'optional': requirements('optional'),
+        'tests': requirements('tests'),
+    },
+    zip_safe=False,
+)

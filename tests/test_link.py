@@ -1,0 +1,267 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+from copy import deepcopy
+
+import pytest
+import torch
+import torch.distributed as dist
+from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import MODEL_WRAPPERS
+from mmpretrain.models.utils.batch_augments import RandomBatchAugment
+from mmpretrain.registry import MODELS
+from torch import nn
+
+from mmrmix import RMHistory, link_history
+from mmrmix.models import RecursiveMix, RMHead
+
+from .utils import TINY_BACKBONE, build_classifier, make_batch, sgd
+
+
+def plain_classifier(**augment):
+    """GAP neck and LinearClsHead with RecursiveMix."""
+    return MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=TINY_BACKBONE,
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', num_classes=10, in_channels=8),
+            train_cfg=dict(augments=dict(type='mmrmix.RecursiveMix', **augment)),
+            data_preprocessor=dict(num_classes=10, to_onehot=True),
+        )
+    )
+
+
+def augments_of(model):
+    return model.data_preprocessor.batch_augments.augments
+
+
+def train(model, steps=2, **batch):
+    optim_wrapper = sgd(model)
+    return [model.train_step(make_batch(**batch), optim_wrapper) for _ in range(steps)]
+
+
+class TestSharedObject:
+    def test_augment_and_head_get_the_returned_history(self):
+        model = build_classifier()
+        history = link_history(model)
+        assert isinstance(history, RMHistory)
+        assert history is model.head.history
+        assert history is augments_of(model)[0].history
+        assert (history.seed, history.iteration, history.triple) == (0, 0, None)
+
+    def test_two_models_have_two_histories(self):
+        first, second = link_history(build_classifier()), link_history(build_classifier())
+        assert first is not second
+
+    def test_a_copied_model_has_a_history_of_its_own(self):
+        """As mmengine's EMAHook copies it."""
+        model = build_classifier()
+        history = link_history(model)
+        train(model, steps=1)
+        triple = history.triple
+        copy = deepcopy(model)
+        assert copy.head.history is augments_of(copy)[0].history
+        assert copy.head.history is not history
+        train(copy, steps=1)
+        assert history.triple is triple
+        # Its pre-hook works on its own history, too.
+        copy.data_preprocessor(make_batch(), training=True)
+        copy.data_preprocessor(make_batch(), training=False)
+        assert copy.head.history.take() is None
+
+    def test_several_recursive_mixes_beside_cutmix(self):
+        model = build_classifier(
+            augments=[
+                dict(type='mmrmix.RecursiveMix', alpha=0.2),
+                dict(type='CutMix', alpha=1.0),
+                dict(type='mmrmix.RecursiveMix', alpha=0.9, cut=True),
+            ],
+            probs=[0.4, 0.3, 0.2],
+        )
+        history = link_history(model)
+        first, cutmix, second, nothing = augments_of(model)
+        assert first.history is history
+        assert second.history is history
+        assert nothing is None
+        assert not hasattr(cutmix, 'history')
+        # Both draw from one numbering, and mix with what the other committed.
+        preprocessor = model.data_preprocessor
+        preprocessor.batch_augments = first
+        train(model, steps=1)
+        triple = history.triple
+        preprocessor.batch_augments = second
+        data = preprocessor(make_batch(image_size=(64, 64)), training=True)
+        assert history.iteration == 2
+        assert history.take().history_logits.equal(triple.logits)
+        assert set(data['inputs'][0].flatten().tolist()) & set(triple.inputs[0].flatten().tolist())
+
+    def test_an_augment_without_randomaugment_around_it(self):
+        model = build_classifier()
+        model.data_preprocessor.batch_augments = RecursiveMix()
+        assert link_history(model) is model.data_preprocessor.batch_augments.history
+
+
+class TestWrappedModel:
+    def test_ddp(self, tmp_path):
+        dist.init_process_group('gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
+        try:
+            model = build_classifier()
+            wrapped = MMDistributedDataParallel(model)
+            history = link_history(wrapped)
+            assert history is model.head.history
+            assert history is augments_of(model)[0].history
+            train(wrapped, steps=2)
+            assert history.iteration == 2
+            assert history.triple.inputs.shape == (4, 3, 16, 16)
+        finally:
+            dist.destroy_process_group()
+
+    def test_any_registered_wrapper(self):
+        """The wrapper may hide its module from ``modules()``, as some do."""
+
+        class Opaque(nn.Module):
+            def __init__(self, module):
+                super().__init__()
+                self.__dict__['module'] = module
+
+        MODEL_WRAPPERS.register_module(module=Opaque, force=True)
+        try:
+            model = build_classifier()
+            assert link_history(Opaque(model)) is model.head.history
+        finally:
+            MODEL_WRAPPERS.module_dict.pop('Opaque')
+
+
+class TestAgain:
+    def test_the_history_is_kept_with_all_it_holds(self):
+        model = build_classifier()
+        history = link_history(model, seed=5)
+        train(model, steps=3)
+        triple = history.triple
+        assert link_history(model) is history
+        assert history.triple is triple
+        assert (history.seed, history.iteration) == (5, 3)
+
+    def test_one_pre_hook(self):
+        model = build_classifier()
+        for _ in range(3):
+            link_history(model)
+        assert len(model.data_preprocessor._forward_pre_hooks) == 1
+        model.data_preprocessor(make_batch(), training=True)
+        assert model.head.history.take() is not None
+        model.data_preprocessor(make_batch(), training=True)
+        model.data_preprocessor(make_batch(), training=False)
+        assert model.head.history.take() is None
+
+    def test_swapped_augments(self):
+        """What SwitchRecipeHook does: RM, off, another RM."""
+        model = build_classifier()
+        history = link_history(model)
+        train(model, steps=2)
+        triple = history.triple
+        model.data_preprocessor.batch_augments = None
+        assert link_history(model) is history
+        fresh = RandomBatchAugment(augments=dict(type='mmrmix.RecursiveMix', alpha=1.0))
+        model.data_preprocessor.batch_augments = fresh
+        with pytest.raises(RuntimeError, match='RecursiveMix has no history'):
+            train(model, steps=1)
+        assert link_history(model) is history
+        assert fresh.augments[0].history is history
+        assert history.triple is triple
+        assert len(model.data_preprocessor._forward_pre_hooks) == 1
+        train(model, steps=1)
+        assert history.iteration == 3
+        assert history.triple is not triple
+
+    def test_swapped_head(self):
+        model = build_classifier()
+        history = link_history(model)
+        model.head = RMHead(num_classes=10, in_channels=8, omega=0)
+        assert link_history(model) is history
+        assert model.head.history is history
+
+    def test_a_new_data_preprocessor_drops_uncommitted_batches_too(self):
+        model = build_classifier()
+        history = link_history(model)
+        model.data_preprocessor = build_classifier().data_preprocessor
+        assert link_history(model) is history
+        model.data_preprocessor(make_batch(), training=True)
+        model.data_preprocessor(make_batch(), training=False)
+        assert history.take() is None
+
+    def test_swapped_augments_without_a_head(self):
+        """The numbering goes on, or the new augment repeats the old boxes."""
+        model = plain_classifier(with_history=False)
+        history = link_history(model, seed=4)
+        train(model, steps=2)
+        model.data_preprocessor.batch_augments = RandomBatchAugment(
+            augments=dict(type='mmrmix.RecursiveMix', with_history=False)
+        )
+        assert link_history(model) is history
+        assert (history.seed, history.iteration) == (4, 2)
+
+
+class TestSeed:
+    def test_of_a_new_and_of_an_existing_history(self):
+        model = build_classifier()
+        assert link_history(model, seed=3).seed == 3
+        assert link_history(model).seed == 3
+        assert link_history(model, seed=0).seed == 0
+
+    def test_it_decides_the_boxes(self):
+        def boxes(seed):
+            model = build_classifier()
+            history = link_history(model, seed=seed)
+            train(model, steps=1)
+            model.data_preprocessor(make_batch(image_size=(64, 64)), training=True)
+            return history.take().boxes.tolist()
+
+        assert boxes(1) == boxes(1)
+        assert boxes(1) != boxes(2)
+
+
+class TestErrors:
+    def test_nothing_to_link(self):
+        with pytest.raises(
+            ValueError, match=r'neither an mmrmix\.RMHead nor an mmrmix\.RecursiveMix .*remove RMHistory'
+        ):
+            link_history(nn.Linear(2, 2))
+        model = plain_classifier()
+        model.data_preprocessor.batch_augments = None
+        with pytest.raises(ValueError, match='Nothing to link'):
+            link_history(model)
+
+    def test_two_heads(self):
+        model = build_classifier()
+        model.second = RMHead(num_classes=10, in_channels=8)
+        with pytest.raises(ValueError, match='2 RMHeads, but a history belongs to exactly one'):
+            link_history(model)
+
+    def test_recursive_mix_with_a_plain_head(self):
+        with pytest.raises(ValueError, match=r'Set model\.head\.type to "mmrmix\.RMHead".*remove the neck'):
+            link_history(plain_classifier())
+
+    def test_mixing_inside_the_batch_needs_no_rm_head(self):
+        model = plain_classifier(with_history=False)
+        history = link_history(model)
+        losses = train(model, steps=2)
+        assert history.iteration == 2
+        assert history.triple is None
+        assert all(torch.isfinite(loss['loss']) for loss in losses)
+
+    def test_an_rm_head_without_augment_is_fine(self):
+        model = build_classifier()
+        model.data_preprocessor.batch_augments = None
+        assert link_history(model) is model.head.history
+
+    def test_unlinked(self):
+        model = build_classifier()
+        with pytest.raises(RuntimeError, match=r'RecursiveMix has no history: add dict\(type="mmrmix.RMHistoryHook"\)'):
+            train(model, steps=1)
+        model.data_preprocessor.batch_augments = None
+        with pytest.raises(RuntimeError, match=r'RMHead has no history: .* call mmrmix\.link_history\(model\)'):
+            train(model, steps=1)
+
+    def test_prediction_needs_no_history(self):
+        model = build_classifier().eval()
+        (sample,) = model.val_step(make_batch(num_samples=1))
+        assert sample.pred_score.sum().item() == pytest.approx(1, abs=1e-5)

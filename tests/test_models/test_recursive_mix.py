@@ -1,0 +1,303 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""Eq. 1: every sample has a class of its own, so its mixed label tells what is in it."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mmrmix import RMHistory
+from mmrmix.models import RecursiveMix
+from mmrmix.models.batch_augments.boxes import sample_boxes
+
+NUM_CLASSES = 40
+DTYPES = [torch.float32, torch.float16, torch.bfloat16]
+MODES = pytest.mark.parametrize(
+    'mode', [dict(), dict(per_sample=True), dict(cut=True), dict(cut=True, per_sample=True)], ids=str
+)
+
+
+def linked(seed=0, **kwargs):
+    augment = RecursiveMix(**kwargs)
+    augment.history = RMHistory(seed)
+    return augment
+
+
+def batch(first, num_samples, size=(16, 16), dtype=torch.float32):
+    """Sample i shows i + 1 everywhere and has class i, i = first, ...; sample 0 is thus not black."""
+    classes = torch.arange(first, first + num_samples)
+    images = (classes + 1.0).view(-1, 1, 1, 1).repeat(1, 3, *size).to(dtype)
+    return images, torch.nn.functional.one_hot(classes, NUM_CLASSES)
+
+
+def step(augment, images, scores):
+    """Mix a batch and commit it, as a head would; return what was staged."""
+    mixed, mixed_scores = augment(images, scores)
+    staged = augment.history.take()
+    assert mixed is images and staged.inputs is images and staged.scores is mixed_scores
+    augment.history.commit(staged, torch.zeros(len(images), NUM_CLASSES))
+    return staged
+
+
+def expected_boxes(augment, iteration, num_boxes, size):
+    """The documented stream: key (seed, rank 0), the iteration in the counter's second word."""
+    philox = np.random.Philox(key=[augment.history.seed, 0], counter=[0, iteration, 0, 0])
+    return sample_boxes(np.random.Generator(philox), num_boxes, size, augment.alpha)
+
+
+def mixed_by_hand(images, scores, source, source_scores, boxes):
+    """Eq. 1 in float64 NumPy, nearest; surplus samples have an empty box."""
+    images, scores = images.double().numpy().copy(), scores.double().numpy().copy()
+    source, source_scores = source.double().numpy(), np.asarray(source_scores, dtype=np.float64)
+    height, width = images.shape[-2:]
+    for n, (x1, y1, x2, y2) in enumerate(np.asarray(boxes, dtype=int)[: len(source)]):
+        rows = np.arange(y2 - y1) * source.shape[-2] // max(y2 - y1, 1)
+        columns = np.arange(x2 - x1) * source.shape[-1] // max(x2 - x1, 1)
+        images[n, :, y1:y2, x1:x2] = source[n][:, rows][:, :, columns]
+        area_ratio = (x2 - x1) * (y2 - y1) / (height * width)
+        scores[n] = area_ratio * source_scores[n] + (1 - area_ratio) * scores[n]
+    return images, scores
+
+
+@MODES
+def test_first_batch_stays_unmixed(mode):
+    augment = linked(**mode)
+    images, scores = batch(0, 4)
+    before = images.clone()
+    mixed, mixed_scores = augment(images, scores)
+    assert torch.equal(images, before)
+    assert mixed_scores.dtype == torch.float32 and torch.equal(mixed_scores, scores.float())
+    staged = augment.history.take()
+    assert staged.boxes.tolist() == [[0.0] * 4] * 4 and staged.area_ratios.tolist() == [0.0] * 4
+    assert staged.history_logits.tolist() == [[0.0] * NUM_CLASSES] * 4
+    assert mixed is images
+
+
+@pytest.mark.parametrize('per_sample', [False, True])
+def test_mixes_recursively(per_sample):
+    """Four batches of noise: images and labels as NumPy says, from the boxes that Philox says."""
+    augment = linked(seed=23, per_sample=per_sample)
+    source = source_scores = None
+    for t in range(4):
+        images, (_, scores) = torch.randn(4, 3, 24, 20), batch(4 * t, 4)
+        before = images.clone()
+        boxes = np.broadcast_to(expected_boxes(augment, t, 4 if per_sample else 1, (24, 20)), (4, 4))
+        staged = step(augment, images, scores)
+        if t == 0:
+            source, source_scores = before, scores.double().numpy()
+            continue
+        assert staged.boxes.tolist() == boxes.tolist()
+        assert len({tuple(box) for box in boxes.tolist()}) == (4 if per_sample else 1)
+        area_ratios = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / 480
+        assert (area_ratios > 0).all()
+        np.testing.assert_allclose(staged.area_ratios.numpy(), area_ratios, rtol=1e-7)
+
+        expected, expected_scores = mixed_by_hand(before, scores, source, source_scores, boxes)
+        assert np.array_equal(images.double().numpy(), expected)
+        np.testing.assert_allclose(staged.scores.numpy(), expected_scores, atol=1e-7)
+        np.testing.assert_allclose(staged.scores.sum(1).numpy(), 1, atol=1e-6)
+        assert torch.equal(staged.current_scores, scores.float())
+        source, source_scores = images.clone(), expected_scores
+    # The first batch still shines through in the fourth one's labels.
+    assert (np.diag(expected_scores[:, :4]) > 0).all()
+
+
+@MODES
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_pixels_and_labels_agree(mode, dtype, layout):
+    """Constant images: the share of a value's pixels is its class' label."""
+    augment = linked(seed=23, **mode)
+    first, second = batch(0, 6), batch(6, 6, dtype=dtype)
+    second[0].data = second[0].to(memory_format=layout)
+    strides, address = second[0].stride(), second[0].data_ptr()
+    step(augment, *first)
+    staged = step(augment, *second)
+    assert second[0].dtype is dtype and second[0].stride() == strides and second[0].data_ptr() == address
+    assert augment.history.triple.inputs is second[0]
+    for n in range(6):
+        values, counts = second[0][n, 0].unique(return_counts=True)
+        shares = dict(zip(values.tolist(), (counts / 256).tolist()))
+        label = {k + 1.0: value for k, value in enumerate(staged.scores[n].tolist()) if value}
+        assert shares == label and set(label) == {n + 1.0, n + 7.0}
+        x1, y1, x2, y2 = staged.boxes[n].int().tolist()
+        assert (second[0][n, :, y1:y2, x1:x2] == n + 1).all()
+
+
+@MODES
+@pytest.mark.parametrize(('num_history', 'num_samples'), [(3, 8), (8, 3), (8, 1), (1, 3)])
+def test_other_batch_size(mode, num_history, num_samples):
+    """The first n are mixed, n being the smaller size; the rest has box and λ zero."""
+    augment = linked(seed=23, **mode)
+    step(augment, *batch(0, num_history))
+    images, scores = batch(20, num_samples)
+    staged = step(augment, images, scores)
+    mixed = min(num_history, num_samples)
+    for n in range(num_samples):
+        area_ratio = staged.area_ratios[n].item()
+        expected = np.zeros(NUM_CLASSES)
+        expected[20 + n] = 1 - area_ratio
+        if n < mixed:
+            expected[n] = area_ratio
+            assert area_ratio > 0
+        else:
+            assert area_ratio == 0 and staged.boxes[n].tolist() == [0.0] * 4
+            assert (images[n] == 21 + n).all()
+        np.testing.assert_allclose(staged.scores[n].numpy(), expected, atol=1e-7)
+    assert augment.history.triple.inputs is images
+
+
+@pytest.mark.parametrize('dtype', [torch.int64, torch.float64, torch.bool])
+def test_scores_of_other_types(dtype):
+    """batch_label_to_onehot gives int64; multi-label scores need not sum to 1."""
+    augment = linked(seed=23)
+    step(augment, *batch(0, 2))
+    images, scores = batch(20, 2)
+    scores[:, 30] = 1
+    staged = step(augment, images, scores.to(dtype))
+    area_ratio = staged.area_ratios[0].item()
+    assert staged.scores.dtype == staged.current_scores.dtype == torch.float32
+    assert staged.scores[0].nonzero().flatten().tolist() == [0, 20, 30]
+    expected = [area_ratio, 1 - area_ratio, 1 - area_ratio]
+    assert staged.scores[0, [0, 20, 30]].tolist() == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize('size', [(9, 30), (40, 40)])
+def test_other_resolution(size):
+    augment = linked(seed=23)
+    source, source_scores = torch.randn(2, 3, 16, 16), batch(0, 2)[1]
+    step(augment, source, source_scores)
+    images, scores = torch.randn(2, 3, *size), batch(2, 2)[1]
+    boxes = np.broadcast_to(expected_boxes(augment, 1, 1, size), (2, 4))
+    expected, expected_scores = mixed_by_hand(images, scores, source, source_scores, boxes)
+    staged = step(augment, images, scores)
+    assert 0 < staged.area_ratios[0] < 0.5
+    assert np.array_equal(images.double().numpy(), expected)
+    np.testing.assert_allclose(staged.scores.numpy(), expected_scores, atol=1e-7)
+
+
+def drawn_box(monkeypatch, seed, rank, iteration):
+    augment = linked(seed)
+    monkeypatch.setattr('mmrmix.history.get_rank', lambda: rank)
+    step(augment, *batch(0, 2, (400, 400)))
+    augment.history.iteration = iteration
+    return step(augment, *batch(2, 2, (400, 400))).boxes[0].tolist()
+
+
+def test_draws_are_a_function_of_seed_rank_and_iteration(monkeypatch):
+    draws = {
+        (seed, rank, iteration): drawn_box(monkeypatch, seed, rank, iteration)
+        for seed in (0, 1, 2)
+        for rank in (0, 1, 2)
+        for iteration in (0, 1, 2, 1000)
+    }
+    assert len({tuple(box) for box in draws.values()}) == len(draws)
+    np.random.seed(1)
+    torch.manual_seed(1)
+    for (seed, rank, iteration), box in draws.items():
+        assert drawn_box(monkeypatch, seed, rank, iteration) == box
+    # Left alone, the history counts by itself.
+    monkeypatch.undo()
+    augment = linked(seed=1)
+    boxes = [step(augment, *batch(0, 2, (400, 400))).boxes[0].tolist() for _ in range(3)]
+    assert boxes[1:] == [draws[1, 0, 1], draws[1, 0, 2]] and augment.history.iteration == 3
+
+
+@pytest.mark.parametrize(
+    'mode', [dict(), dict(per_sample=True), dict(cut=True), dict(interpolation='bilinear')], ids=str
+)
+def test_within_the_batch(mode):
+    """Row "RS" of Table 2: each sample gets another one of the same batch, with its label."""
+    augment = linked(seed=23, with_history=False, **mode)
+    for _ in range(3):
+        images, scores = batch(0, 8)
+        mixed, mixed_scores = augment(images, scores)
+        assert mixed is images
+        # Nothing is staged: the head trains with the labels it is given.
+        assert augment.history.take() is None and augment.history.triple is None
+        partners = []
+        for n in range(8):
+            values, counts = images[n, 0].unique(return_counts=True)
+            expected = np.zeros(NUM_CLASSES)
+            expected[values.int().numpy() - 1] = counts.numpy() / 256
+            np.testing.assert_allclose(mixed_scores[n].numpy(), expected, atol=1e-7)
+            partners += [int(value) - 1 for value in values if value != n + 1] or [n]
+        assert sorted(partners) == list(range(8)) and partners != list(range(8))
+    assert augment.history.iteration == 3
+
+
+class Allocations(TorchDispatchMode):
+    """The sizes in bytes of the new storages that ops return."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes, self.alive = [], []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        self.alive += [arg for arg in args if isinstance(arg, torch.Tensor)]
+        if isinstance(result, torch.Tensor):
+            storage = result.untyped_storage()
+            if storage.data_ptr() not in {tensor.untyped_storage().data_ptr() for tensor in self.alive}:
+                self.sizes.append(storage.nbytes())
+            # An address that is alive is not given to another storage.
+            self.alive.append(result)
+        return result
+
+
+@pytest.mark.parametrize('interpolation', ['nearest', 'bilinear'])
+@pytest.mark.parametrize(('mode', 'largest'), [(dict(), 0.5), (dict(cut=True), 0.01), (dict(with_history=False), 0.5)])
+def test_no_second_batch_in_memory(mode, largest, interpolation):
+    """One patch of at most α of the batch; a cut patch is a view."""
+    augment = linked(alpha=0.5, interpolation=interpolation, **mode)
+    for t in range(6):
+        images, scores = batch(0, 4, (64, 64))
+        with Allocations() as allocations:
+            augment(images, scores)
+        assert max(allocations.sizes) < largest * images.untyped_storage().nbytes()
+        if augment.with_history:
+            staged = augment.history.take()
+            augment.history.commit(staged, torch.zeros(4, NUM_CLASSES))
+            # The recorder works: it has seen the float32 patch.
+            patch = round(4 * images.numel() * staged.area_ratios[0].item())
+            assert mode or t == 0 or patch in allocations.sizes
+
+
+@pytest.mark.parametrize('alpha', [0, -1, 1.5, float('nan')])
+def test_alpha_out_of_range(alpha):
+    with pytest.raises(ValueError, match=rf'alpha={alpha} must lie in \(0, 1\]'):
+        RecursiveMix(alpha=alpha)
+
+
+def test_unknown_interpolation():
+    with pytest.raises(ValueError, match=r'interpolation="bicubic" must be one of .*nearest.*bilinear'):
+        RecursiveMix(interpolation='bicubic')
+
+
+def test_labels_are_no_scores():
+    augment = linked()
+    for labels in (torch.zeros(4), torch.zeros(3, NUM_CLASSES), torch.zeros(4, 1, NUM_CLASSES)):
+        with pytest.raises(ValueError, match=r'Labels of shape .* for 4 images: .*num_classes.*to_onehot=True'):
+            augment(torch.zeros(4, 3, 8, 8), labels)
+    assert augment.history.iteration == 0
+
+
+@pytest.mark.parametrize('with_history', [True, False])
+def test_unlinked(with_history):
+    augment = RecursiveMix(with_history=with_history)
+    with pytest.raises(RuntimeError, match=r'RecursiveMix has no history: .*RMHistoryHook.*link_history'):
+        augment(*batch(0, 2))
+
+
+def test_clashes_with_the_history():
+    augment = linked()
+    images, scores = batch(0, 2)
+    step(augment, images, scores)
+    with pytest.raises(ValueError, match=r'Images have 1 channels, the history 3: call history.clear\(\)'):
+        augment(torch.zeros(2, 1, 16, 16), scores)
+    with pytest.raises(ValueError, match=rf'Labels have 7 classes, the history {NUM_CLASSES}: call history.clear\(\)'):
+        augment(torch.zeros(2, 3, 16, 16), scores[:, :7])
+    with pytest.raises(ValueError, match=r'in the memory of the last one.*batch_inputs.clone\(\)'):
+        augment(images, scores)
+    augment.history.clear()
+    augment(images, scores)
