@@ -2,7 +2,7 @@
 r"""Evaluate a checkpoint with a config of mmpretrain, mmdet or mmseg.
 
     python tools/test.py configs/demo/resnet10_1xb64_fashion-mnist.py \
-        work_dirs/demo/epoch_3.pth --out work_dirs/demo/metrics.json
+        work_dirs/demo/epoch_4.pth --out work_dirs/demo/metrics.json
 """
 
 import argparse

@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/resnet10_fashion_mnist.py',
     '../_base_/datasets/fashion_mnist_bs64.py',
-    '../_base_/schedules/fashion_mnist_3e.py',
+    '../_base_/schedules/fashion_mnist_4e.py',
     'mmpretrain::_base_/default_runtime.py',
 ]
 

@@ -64,13 +64,10 @@ def test_first_batch_stays_unmixed(mode):
     augment = linked(**mode)
     images, scores = batch(0, 4)
     before = images.clone()
-    mixed, mixed_scores = augment(images, scores)
-    assert torch.equal(images, before)
-    assert mixed_scores.dtype == torch.float32 and torch.equal(mixed_scores, scores.float())
-    staged = augment.history.take()
+    staged = step(augment, images, scores)
+    assert torch.equal(images, before) and torch.equal(staged.scores, scores.float())
     assert staged.boxes.tolist() == [[0.0] * 4] * 4 and staged.area_ratios.tolist() == [0.0] * 4
     assert staged.history_logits.tolist() == [[0.0] * NUM_CLASSES] * 4
-    assert mixed is images
 
 
 @pytest.mark.parametrize('per_sample', [False, True])
@@ -192,7 +189,6 @@ def test_draws_are_a_function_of_seed_rank_and_iteration(monkeypatch):
         for iteration in (0, 1, 2, 1000)
     }
     assert len({tuple(box) for box in draws.values()}) == len(draws)
-    np.random.seed(1)
     torch.manual_seed(1)
     for (seed, rank, iteration), box in draws.items():
         assert drawn_box(monkeypatch, seed, rank, iteration) == box
@@ -300,4 +296,4 @@ def test_clashes_with_the_history():
     with pytest.raises(ValueError, match=r'in the memory of the last one.*batch_inputs.clone\(\)'):
         augment(images, scores)
     augment.history.clear()
-    augment(images, scores)
+    assert augment(images, scores)[1].tolist() == scores.tolist()

@@ -1,0 +1,124 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""One of two processes of test_distributed.py; no test by itself.
+
+python -m tests.ddp_worker RANK WORLD_SIZE FOLDER
+"""
+
+import os
+import sys
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import init_default_scope
+
+from mmrmix import link_history
+from tests.test_engine.test_rm_history_hook import train as train_with_runner
+from tests.utils import build_classifier, make_batch, sgd
+
+RM = dict(type='mmrmix.RecursiveMix')
+CUTMIX = dict(type='CutMix', alpha=1.0)
+
+
+def parameters(model):
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+def wrap(model):
+    return MMDistributedDataParallel(model, device_ids=None, find_unused_parameters=False)
+
+
+def train(rank, **model):
+    """Two epochs of four batches, of which the last differs in size between the ranks."""
+    torch.manual_seed(0)
+    wrapped = wrap(build_classifier(**model))
+    history = link_history(wrapped, seed=3)
+    steps = []
+    stage = history.stage
+
+    def record(inputs, scores, current_scores, boxes, area_ratios):
+        steps[-1].update(rm=True, box=boxes[0].tolist(), ratio=area_ratios[0].item())
+        stage(inputs, scores, current_scores, boxes, area_ratios)
+
+    history.stage = record
+    torch.manual_seed(100 + rank)
+    np.random.seed(rank)
+    optim_wrapper = sgd(wrapped)
+    for _ in range(2):
+        history.clear()
+        for num_samples in (4, 4, 4, 4 - 2 * rank):
+            steps.append(dict(rm=False))
+            log = wrapped.train_step(make_batch(num_samples, image_size=(32, 32)), optim_wrapper)
+            steps[-1].update(loss=log['loss'].item(), size=len(history.triple.inputs) if history.triple else 0)
+    return dict(steps=steps, parameters=parameters(wrapped.module))
+
+
+def count_collectives(steps=3, **model):
+    """Number of calls of each collective in some steps, DDP's own ones included."""
+    torch.manual_seed(0)
+    model = build_classifier(**model)
+    if hasattr(model.head, 'fc_roi'):
+        link_history(model)
+    else:
+        model.neck = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+        model.neck.forward = lambda feats: (torch.nn.Sequential.forward(model.neck, feats[-1]),)
+    wrapped = wrap(model)
+    optim_wrapper = sgd(wrapped)
+    # DDP arranges its buckets anew in the second step.
+    for _ in range(2):
+        wrapped.train_step(make_batch(), optim_wrapper)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        for _ in range(steps):
+            wrapped.train_step(make_batch(), optim_wrapper)
+    return Counter(event.name for event in profile.events() if event.name.startswith('c10d::'))
+
+
+def runner(folder):
+    runner, steps = train_with_runner(
+        folder,
+        epochs=2,
+        reset=None,
+        launcher='pytorch',
+        model_wrapper_cfg=dict(type='MMDistributedDataParallel', device_ids=None),
+    )
+    return dict(
+        wrapped=type(runner.model).__name__,
+        iterations=[step['iteration'] for step in steps],
+        seeds=[step['seed'] for step in steps],
+        sizes=[len(step['after'].inputs) for step in steps],
+        parameters=parameters(runner.model.module),
+    )
+
+
+def main(rank, world_size, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        'gloo',
+        init_method=f'file://{folder}/store',
+        rank=rank,
+        world_size=world_size,
+        timeout=timedelta(seconds=30),
+    )
+    init_default_scope('mmpretrain')
+    plain = dict(type='LinearClsHead', augments=CUTMIX)
+    torch.save(
+        dict(
+            rm=train(rank),
+            again=train(rank),
+            beside_cutmix=train(rank, augments=[RM, CUTMIX], probs=[0.5, 0.4]),
+            collectives=count_collectives(),
+            plain_collectives=count_collectives(**plain),
+            runner=runner(folder / f'runner{rank}'),
+        ),
+        folder / f'rank{rank}.pth',
+    )
+    dist.destroy_process_group()
+
+
+if __name__ == '__main__':
+    os.environ.setdefault('LOCAL_RANK', sys.argv[1])
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,84 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""Small data sets on disk, in the layouts that the configs read."""
+
+import gzip
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+FASHION_MNIST_FILES = {'train': 'train', 'test': 't10k'}
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    """Write an array of bytes as MNIST's files are (plain or .gz)."""
+    header = np.array([0x0800 + array.ndim, *array.shape], dtype='>i4').tobytes()
+    opener = gzip.open if path.suffix == '.gz' else open
+    with opener(path, 'wb') as file:
+        file.write(header + array.tobytes())
+
+
+def fashion_mnist(root: Path, num_train: int = 200, num_test: int = 60, suffix: str = '') -> Path:
+    """Separable 28×28 images: class k is a bright bar in row 2k, plus noise."""
+    root.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(0)
+    for split, number in (('train', num_train), ('test', num_test)):
+        labels = np.arange(number, dtype=np.uint8) % 10
+        images = generator.integers(0, 60, size=(number, 28, 28), dtype=np.uint8)
+        images[np.arange(number), 2 * labels + 4] = 250
+        name = FASHION_MNIST_FILES[split]
+        write_idx(root / f'{name}-images-idx3-ubyte{suffix}', images)
+        write_idx(root / f'{name}-labels-idx1-ubyte{suffix}', labels)
+    return root
+
+
+def photograph(generator: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """A smooth random image, uint8."""
+    coarse = generator.integers(0, 255, size=(5, 5, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def imagenet(root: Path, num_images: int = 4) -> Path:
+    """ImageNet's folders with a few images of changing sizes."""
+    generator = np.random.default_rng(0)
+    (root / 'meta').mkdir(parents=True)
+    for split in ('train', 'val'):
+        lines = []
+        for i in range(num_images):
+            path = Path(split) / f'n{i:08d}' / f'{i}.JPEG'
+            (root / path).parent.mkdir(parents=True)
+            cv2.imwrite(str(root / path), photograph(generator, 120 + 40 * i, 200))
+            lines.append(f'{path.relative_to(split)} {i * 300}')
+        (root / 'meta' / f'{split}.txt').write_text('\n'.join(lines))
+    return root
+
+
+def coco(root: Path, num_images: int = 4) -> Path:
+    """A box of one of two categories on each image, COCO format."""
+    generator = np.random.default_rng(0)
+    root.mkdir(parents=True, exist_ok=True)
+    images, annotations = [], []
+    for i in range(num_images):
+        picture = photograph(generator, 64, 64)
+        cv2.rectangle(picture, (10, 12), (40, 44), (0, 0, 255) if i % 2 else (255, 0, 0), -1)
+        cv2.imwrite(str(root / f'{i}.jpg'), picture)
+        images.append(dict(id=i, file_name=f'{i}.jpg', height=64, width=64))
+        annotations.append(dict(id=i + 1, image_id=i, category_id=i % 2 + 1, bbox=[10, 12, 31, 33], area=1023, iscrowd=0))
+    categories = [dict(id=1, name='blue'), dict(id=2, name='red')]
+    (root / 'annotations.json').write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
+    return root
+
+
+def segmentation(root: Path, num_images: int = 4) -> Path:
+    """Images with a label map each: 0 background, 1 rectangle."""
+    generator = np.random.default_rng(0)
+    for folder in ('images', 'labels'):
+        (root / folder).mkdir(parents=True)
+    for i in range(num_images):
+        picture, labels = photograph(generator, 64, 64), np.zeros((64, 64), np.uint8)
+        cv2.rectangle(picture, (10, 12), (40, 44), (0, 0, 255), -1)
+        cv2.rectangle(labels, (10, 12), (40, 44), 1, -1)
+        cv2.imwrite(str(root / 'images' / f'{i}.jpg'), picture)
+        cv2.imwrite(str(root / 'labels' / f'{i}.png'), labels)
+    return root

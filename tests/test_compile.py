@@ -1,0 +1,166 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""torch.compile of an RM classifier: one graph, whatever the box."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
+
+from mmrmix import link_history
+
+from .utils import build_classifier, make_batch
+
+CONFIG = torch._dynamo.config
+LIMIT = next(key for key in ('fail_on_recompile_limit_hit', 'fail_on_cache_limit_hit') if hasattr(CONFIG, key))
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    """Beyond its limit of graphs, dynamo would go on uncompiled, and silently."""
+    torch._dynamo.reset()
+    with CONFIG.patch({LIMIT: True}):
+        yield
+    torch._dynamo.reset()
+
+
+class Convolution(nn.Module):
+    """A backbone that is compiled in no time: maps of 1/2 the image's size."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+
+    def forward(self, inputs):
+        return (self.conv(inputs).relu(),)
+
+
+class Trainer:
+    """Plain SGD around one forward function, which may be compiled."""
+
+    def __init__(self, model, forward=None):
+        self.model = model
+        self.history = link_history(model, seed=1)
+        self.forward = forward or model.forward
+        self.boxes = []
+
+    def step(self, batch):
+        """One step; returns losses and gradients."""
+        data = self.model.data_preprocessor(deepcopy(batch), training=True)
+        staged = self.history._staged
+        self.boxes.append(staged and (tuple(staged.boxes[0].tolist()), staged.area_ratios[0].item()))
+        losses = self.forward(**data, mode='loss')
+        self.model.zero_grad()
+        sum(losses.values()).backward()
+        grads = {name: parameter.grad.clone() for name, parameter in self.model.named_parameters()}
+        with torch.no_grad():
+            for parameter in self.model.parameters():
+                parameter -= 0.1 * parameter.grad
+        return {name: loss.detach() for name, loss in losses.items()}, grads
+
+
+def compiled_trainer(backend, **model):
+    """A trainer, and the counter of its graphs."""
+    model = build_classifier(backbone=Convolution(), **model)
+    counter = CompileCounterWithBackend(backend)
+    return Trainer(model, torch.compile(model.forward, backend=counter, fullgraph=True)), counter
+
+
+HEADS = [dict(), dict(omega=0), dict(share_fc=True)]
+
+
+@pytest.mark.parametrize('head', HEADS, ids=['default', 'omega=0', 'share_fc'])
+def test_one_graph_from_the_first_iteration_on(head):
+    trainer, counter = compiled_trainer('eager', **head)
+    for _ in range(6):
+        trainer.step(make_batch(image_size=(32, 32)))
+        assert counter.frame_count == 1
+    # The first had no history to paste; all boxes differ, one other is empty.
+    assert trainer.boxes[0] == ((0, 0, 0, 0), 0)
+    assert len(set(trainer.boxes)) == 6
+    assert len({ratio for _, ratio in trainer.boxes}) == 5
+    assert trainer.history.triple is not None
+
+
+@pytest.mark.parametrize('augment', [dict(per_sample=True), dict(cut=True, interpolation='bilinear')], ids=str)
+def test_one_graph_for_every_way_to_paste(augment):
+    trainer, counter = compiled_trainer('eager', augments=dict(type='mmrmix.RecursiveMix', **augment))
+    for _ in range(4):
+        trainer.step(make_batch(image_size=(32, 32)))
+    assert counter.frame_count == 1
+
+
+def test_a_smaller_last_batch_costs_one_graph():
+    trainer, counter = compiled_trainer('eager')
+    for _ in range(3):
+        for num_samples in (4, 4, 4, 2):
+            trainer.step(make_batch(num_samples))
+    assert counter.frame_count <= 2
+    trainer.step(make_batch(3))
+    assert counter.frame_count <= 3
+
+
+def test_clearing_the_history_costs_no_graph():
+    trainer, counter = compiled_trainer('eager')
+    for _ in range(3):
+        trainer.step(make_batch())
+        trainer.step(make_batch())
+        trainer.history.clear()
+    assert counter.frame_count == 1
+
+
+def test_batches_of_other_augments_cost_one_graph():
+    trainer, counter = compiled_trainer('eager')
+    preprocessor = trainer.model.data_preprocessor
+    preprocessor.batch_augments.augments.append(lambda inputs, scores: (inputs, scores.float()))
+    for i in range(8):
+        preprocessor.batch_augments.probs = [1.0, 0.0] if i % 3 else [0.0, 1.0]
+        triple = trainer.history.triple
+        trainer.step(make_batch())
+        assert (trainer.history.triple is triple) == (i % 3 == 0)
+    assert counter.frame_count == 2
+
+
+def compare(backend, rtol, sizes):
+    """Train compiled and uncompiled on the same batches."""
+    trainer, counter = compiled_trainer(backend)
+    plain = Trainer(deepcopy(trainer.model))
+    plain.history.clear()
+    for num_samples in sizes:
+        batch = make_batch(num_samples)
+        losses, grads = trainer.step(batch)
+        expected_losses, expected_grads = plain.step(batch)
+        torch.testing.assert_close(losses, expected_losses, rtol=rtol, atol=1e-6)
+        torch.testing.assert_close(grads, expected_grads, rtol=rtol, atol=1e-5)
+        torch.testing.assert_close(trainer.history.triple, plain.history.triple, rtol=rtol, atol=1e-5)
+        assert (losses['loss_consistency'] > 0) == (trainer.boxes[-1][1] > 0)
+    assert trainer.boxes == plain.boxes
+    assert trainer.history is not plain.history
+    assert any(ratio > 0 for _, ratio in trainer.boxes)
+    assert not trainer.history.triple.logits.requires_grad
+    return counter
+
+
+@pytest.mark.parametrize('backend, sizes', [('eager', [4, 4, 4, 2, 4]), ('aot_eager', [4, 4, 4, 4])])
+def test_losses_gradients_and_history_equal_the_uncompiled_models(backend, sizes):
+    assert compare(backend, 1e-4, sizes).frame_count == len(set(sizes))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('backend', ['aot_eager', 'inductor'])
+def test_other_backends_with_a_smaller_batch(backend):
+    assert compare(backend, 1e-3, [4, 4, 4, 2, 4]).frame_count <= 2
+
+
+def test_compiled_prediction_leaves_the_history():
+    trainer, _ = compiled_trainer('eager')
+    trainer.step(make_batch())
+    triple = trainer.history.triple
+    trainer.model.eval()
+    inputs = torch.randn(4, 3, 16, 16)
+    logits = trainer.forward(inputs, mode='tensor')
+    assert trainer.history.triple is triple
+    fc = trainer.model.head.fc
+    expected = trainer.model.backbone(inputs)[-1].mean((2, 3)) @ fc.weight.T + fc.bias
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,102 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""Two real processes with gloo on CPU; see ddp_worker.py for what they run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason='torch was built without gloo')
+
+
+@pytest.fixture(scope='module')
+def ranks(tmp_path_factory):
+    """What each of the two processes found."""
+    folder = tmp_path_factory.mktemp('ddp')
+    # They meet in a file, so no port can be taken.
+    environment = {
+        **os.environ,
+        'PYTHONPATH': str(ROOT),
+        'OMP_NUM_THREADS': '1',
+        'GLOO_SOCKET_IFNAME': 'lo',
+        'CUDA_VISIBLE_DEVICES': '',
+    }
+    command = [sys.executable, '-m', 'tests.ddp_worker']
+    logs = [folder / f'log{rank}.txt' for rank in range(2)]
+    processes = []
+    try:
+        for rank in range(2):
+            with logs[rank].open('w') as log:
+                processes.append(
+                    subprocess.Popen(
+                        [*command, str(rank), '2', str(folder)],
+                        cwd=ROOT,
+                        env={**environment, 'LOCAL_RANK': str(rank)},
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                    )
+                )
+        # A collective that waits in vain gives up after 30 s by itself.
+        codes = [process.wait(timeout=120) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert codes == [0, 0], '\n'.join(log.read_text()[-2000:] for log in logs)
+    return [torch.load(folder / f'rank{rank}.pth') for rank in range(2)]
+
+
+@pytest.mark.parametrize('run', ['rm', 'beside_cutmix', 'runner'])
+def test_parameters_stay_equal_across_ranks(ranks, run):
+    first, second = (rank[run]['parameters'] for rank in ranks)
+    assert 'head.fc_roi.weight' in first
+    assert all(first[name].equal(second[name]) for name in first)
+
+
+def test_ranks_see_other_data_and_draw_other_boxes(ranks):
+    first, second = (rank['rm']['steps'] for rank in ranks)
+    assert len(first) == len(second) == 8
+    # Numbers 0 and 4 are the first of an epoch: there is no history to paste.
+    for i, (a, b) in enumerate(zip(first, second)):
+        assert a['loss'] != b['loss']
+        assert (a['ratio'] == b['ratio'] == 0) if i in (0, 4) else a['box'] != b['box']
+    assert sum(step['ratio'] > 0 for step in first + second) >= 8
+
+
+def test_boxes_can_be_repeated(ranks):
+    for rank in ranks:
+        assert rank['rm']['steps'] == rank['again']['steps']
+
+
+def test_unequal_last_batches(ranks):
+    sizes = [[step['size'] for step in rank['rm']['steps']] for rank in ranks]
+    assert sizes == [[4, 4, 4, 4] * 2, [4, 4, 4, 2] * 2]
+
+
+def test_ranks_may_draw_different_augments_in_one_step(ranks):
+    drawn = [[step['rm'] for step in rank['beside_cutmix']['steps']] for rank in ranks]
+    pairs = set(zip(*drawn))
+    assert (True, False) in pairs
+    assert (False, True) in pairs
+
+
+def test_no_collective_beside_those_of_ddp(ranks):
+    """Per step one all-reduce of the gradients, and the buffers of BatchNorm."""
+    for rank in ranks:
+        assert rank['plain_collectives']['c10d::allreduce_'] == 3
+        assert rank['collectives'] == rank['plain_collectives']
+
+
+def test_runner_with_the_hook(ranks):
+    for rank in ranks:
+        run = rank['runner']
+        assert run['wrapped'] == 'MMDistributedDataParallel'
+        # Five images a rank: batches of 4 and 1.
+        assert run['iterations'] == [0, 1, 2, 3]
+        assert run['seeds'] == [11] * 4
+        assert run['sizes'] == [4, 1, 4, 1]

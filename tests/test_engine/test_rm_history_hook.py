@@ -1,0 +1,323 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""RMHistoryHook inside real runs of mmengine's Runner."""
+
+import uuid
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from mmpretrain.registry import DATASETS, HOOKS, OPTIM_WRAPPERS
+from mmpretrain.structures import DataSample
+
+from mmrmix.engine import RMHistoryHook
+from mmrmix.models import RecursiveMix
+from tests.utils import TINY_BACKBONE
+
+RM = dict(type='mmrmix.RecursiveMix', alpha=0.5)
+CUTMIX = dict(type='CutMix', alpha=1.0)
+
+
+@DATASETS.register_module(force=True)
+class RMToyDataset(torch.utils.data.Dataset):
+    """Noise: 10 images make 2 batches of 4 and one of 2."""
+
+    def __init__(self, num_samples=10, num_classes=10):
+        self.num_samples = num_samples
+        self.metainfo = dict(classes=[str(i) for i in range(num_classes)])
+
+    def __len__(self):
+        return self.num_samples
+
+    def __getitem__(self, index):
+        generator = torch.Generator().manual_seed(index)
+        image = torch.randint(256, (3, 16, 16), generator=generator, dtype=torch.uint8)
+        return dict(inputs=image, data_samples=DataSample().set_gt_label(index % 10))
+
+
+@HOOKS.register_module(force=True)
+class Recorder(Hook):
+    """What the history holds around every step."""
+
+    priority = 'VERY_LOW'
+
+    def __init__(self):
+        self.steps = []
+
+    @staticmethod
+    def history(runner):
+        return getattr(runner.model, 'module', runner.model).head.history
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        history = self.history(runner)
+        self.steps.append(
+            dict(
+                runner_iter=runner.iter,
+                epoch=runner.epoch,
+                iteration=history.iteration,
+                seed=history.seed,
+                history=history,
+                before=history.triple,
+            )
+        )
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.steps[-1].update(after=self.history(runner).triple, **outputs)
+
+
+@OPTIM_WRAPPERS.register_module(force=True)
+class BFloat16OptimWrapper(OptimWrapper):
+    """AmpOptimWrapper without its assertion that there is a GPU."""
+
+    def optim_context(self, model):
+        return torch.autocast('cpu', dtype=torch.bfloat16)
+
+
+def build_runner(tmp_path, augments=RM, probs=None, epochs=2, reset='epoch', head=None, hooks=(), **settings):
+    """A runner of a tiny RM classifier on CPU; ``settings`` are further keys of its config."""
+    loader = dict(batch_size=4, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True))
+    config = dict(
+        model=dict(
+            type='ImageClassifier',
+            backbone=TINY_BACKBONE,
+            head=head or dict(type='mmrmix.RMHead', num_classes=10, in_channels=8),
+            train_cfg=dict(augments=augments, probs=probs),
+            data_preprocessor=dict(num_classes=10, to_onehot=True, mean=[128] * 3, std=[64] * 3),
+        ),
+        train_dataloader=dict(**loader, dataset=dict(type='RMToyDataset')),
+        train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05)),
+        custom_hooks=[dict(type='mmrmix.RMHistoryHook', reset=reset), *hooks, dict(type='Recorder')],
+        default_scope='mmpretrain',
+        default_hooks=dict(checkpoint=None),
+        randomness=dict(seed=11),
+        work_dir=str(tmp_path),
+        experiment_name=uuid.uuid4().hex,
+    )
+    return Runner.from_cfg({**config, **settings})
+
+
+def train(*args, **kwargs):
+    """Returns the runner and what was recorded."""
+    runner = build_runner(*args, **kwargs)
+    runner.train()
+    steps = next(hook for hook in runner.hooks if isinstance(hook, Recorder)).steps
+    assert all(torch.isfinite(step['loss']) for step in steps)
+    return runner, steps
+
+
+def link_lines(tmp_path):
+    text = ''.join(path.read_text() for path in tmp_path.rglob('*.log'))
+    return [line for line in text.splitlines() if 'share one history' in line]
+
+
+VALIDATION = dict(
+    val_dataloader=dict(
+        batch_size=4,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(type='RMToyDataset', num_samples=6),
+    ),
+    val_cfg=dict(),
+    val_evaluator=dict(type='Accuracy'),
+)
+
+
+class TestEpochs:
+    @pytest.mark.parametrize('reset', ['epoch', None])
+    def test_reset(self, tmp_path, reset):
+        _, steps = train(tmp_path, epochs=3, reset=reset)
+        assert [step['epoch'] for step in steps] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+        empty = [step['runner_iter'] for step in steps if step['before'] is None]
+        assert empty == ([0, 3, 6] if reset == 'epoch' else [0])
+        for last, step in zip(steps, steps[1:]):
+            if step['before'] is not None:
+                assert step['before'] is last['after']
+        assert all(step['after'] is not step['before'] for step in steps)
+        assert [len(step['after'].inputs) for step in steps] == [4, 4, 2] * 3
+
+    def test_iteration_and_seed_are_the_runners(self, tmp_path):
+        runner, steps = train(tmp_path, epochs=3)
+        assert runner.seed == 11
+        assert [step['seed'] for step in steps] == [11] * 9
+        assert [step['iteration'] for step in steps] == list(range(9))
+        assert len({id(step['history']) for step in steps}) == 1
+
+    def test_a_run_can_be_repeated(self, tmp_path):
+        first, second = (train(tmp_path / name)[1] for name in 'ab')
+        for a, b in zip(first, second):
+            assert a['after'].inputs.equal(b['after'].inputs)
+            assert a['loss'] == b['loss']
+
+    def test_validation_inside_leaves_the_history(self, tmp_path):
+        _, plain = train(tmp_path / 'plain', reset=None, epochs=3)
+        _, steps = train(tmp_path / 'val', reset=None, epochs=3, **VALIDATION)
+        assert [step['loss'].item() for step in steps] == [step['loss'].item() for step in plain]
+
+    def test_link_is_logged_once(self, tmp_path):
+        train(tmp_path, epochs=3, reset=None)
+        (line,) = link_lines(tmp_path)
+        assert 'RecursiveMix(alpha=0.5' in line
+        assert 'RMHead(omega=0.1, share_fc=False)' in line
+        assert 'reset=None, seed=11' in line
+
+
+class TestSwitchRecipe:
+    def test_rm_off_other_rm(self, tmp_path):
+        schedule = [
+            dict(action_epoch=2, batch_augments=None),
+            dict(action_epoch=3, batch_augments=dict(augments=dict(RM, alpha=0.9))),
+        ]
+        runner, steps = train(
+            tmp_path, epochs=4, reset=None, hooks=[dict(type='SwitchRecipeHook', schedule=schedule)]
+        )
+        mixed = [step['after'] is not step['before'] for step in steps]
+        assert mixed == [True] * 3 + [False] * 3 + [True] * 6
+        assert [step['iteration'] for step in steps] == list(range(12))
+        assert len({id(step['history']) for step in steps}) == 1
+        # The swapped-in augment mixes with what the first one left.
+        assert steps[6]['before'] is steps[2]['after']
+        # λ > 0: labels are no longer one-hot.
+        assert (steps[7]['after'].scores.max(1).values < 1).any()
+        lines = link_lines(tmp_path)
+        assert ['alpha=0.5' in line for line in lines] == [True, False, False]
+        assert 'no augment' in lines[1]
+        assert 'alpha=0.9' in lines[2]
+        assert len(runner.model.data_preprocessor._forward_pre_hooks) == 1
+
+    def test_switched_on_later(self, tmp_path):
+        schedule = [dict(action_epoch=2, batch_augments=dict(augments=RM))]
+        _, steps = train(
+            tmp_path, augments=CUTMIX, hooks=[dict(type='SwitchRecipeHook', schedule=schedule)], epochs=2
+        )
+        assert [step['after'] is None for step in steps] == [True] * 3 + [False] * 3
+        assert 'alpha=0.5' in link_lines(tmp_path)[-1]
+
+
+class TestLoopsAndHooks:
+    def test_iterations(self, tmp_path):
+        """One epoch to the hook: cleared at the start only."""
+        _, steps = train(
+            tmp_path,
+            train_cfg=dict(by_epoch=False, max_iters=7, val_interval=3),
+            train_dataloader=dict(
+                batch_size=4,
+                num_workers=0,
+                sampler=dict(type='InfiniteSampler', shuffle=True),
+                dataset=dict(type='RMToyDataset'),
+            ),
+            **VALIDATION,
+        )
+        assert [step['iteration'] for step in steps] == list(range(7))
+        assert steps[0]['before'] is None
+        assert all(step['before'] is last['after'] for last, step in zip(steps, steps[1:]))
+
+    def test_ema(self, tmp_path):
+        """Its averaged copy of the model validates, and never touches the history."""
+        _, plain = train(tmp_path / 'plain', reset=None, epochs=3)
+        ema = [dict(type='EMAHook', momentum=0.5)]
+        runner, steps = train(tmp_path / 'ema', reset=None, epochs=3, hooks=ema, **VALIDATION)
+        assert [step['loss'].item() for step in steps] == [step['loss'].item() for step in plain]
+        assert steps[-1]['history'] is runner.model.head.history
+
+    def test_bfloat16(self, tmp_path):
+        runner, steps = train(
+            tmp_path, optim_wrapper=dict(type='BFloat16OptimWrapper', optimizer=dict(type='SGD', lr=0.05))
+        )
+        assert steps[1]['after'].logits.dtype == torch.bfloat16
+        assert steps[1]['after'].scores.dtype == torch.float32
+        assert steps[1]['loss_consistency'] > 0
+        assert all(parameter.dtype == torch.float32 for parameter in runner.model.parameters())
+
+    def test_gradient_accumulation(self, tmp_path):
+        """History moves with every forward, not with every update."""
+        optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.05), accumulative_counts=2)
+        _, steps = train(tmp_path, epochs=1, optim_wrapper=optim_wrapper)
+        assert [step['iteration'] for step in steps] == [0, 1, 2]
+        assert all(step['after'] is not step['before'] for step in steps)
+
+    def test_beside_cutmix(self, tmp_path):
+        _, steps = train(tmp_path, augments=[RM, CUTMIX], probs=[0.5, 0.4], epochs=8, reset=None)
+        mixed = [step['after'] is not step['before'] for step in steps]
+        # 24 draws at 0.5 each: outside of this once in 100,000 runs, and the seed is fixed.
+        assert 3 <= sum(mixed) <= 21
+        assert all((step['loss_consistency'] == 0).item() for step, rm in zip(steps, mixed) if not rm)
+        assert [step['iteration'] for step in steps] == list(range(24))
+
+    def test_mixing_inside_the_batch_with_a_plain_head(self, tmp_path):
+        runner = build_runner(
+            tmp_path,
+            augments=dict(RM, with_history=False),
+            custom_hooks=[dict(type='mmrmix.RMHistoryHook')],
+            head=dict(type='LinearClsHead', num_classes=10, in_channels=8),
+        )
+        runner.model.neck = torch.nn.Sequential()
+        runner.model.neck.forward = lambda feats: (feats[-1].mean((2, 3)),)
+        runner.train()
+        (line,) = link_lines(tmp_path)
+        assert 'with_history=False' in line
+        assert 'LinearClsHead' in line
+
+
+@pytest.mark.parametrize('probs', [None, [0.5]], ids=['always', 'half of the time'])
+def test_compile(tmp_path, probs):
+    """``cfg.compile``: once every case was seen, changing boxes compile nothing anew."""
+    torch._dynamo.reset()
+    counters = torch._dynamo.utils.counters
+    counters.clear()
+    graphs = []
+
+    @HOOKS.register_module(force=True)
+    class CountGraphs(Hook):
+        def after_train_epoch(self, runner):
+            graphs.append(counters['stats']['unique_graphs'])
+
+    # Beyond its limit, dynamo would go on uncompiled, and silently.
+    config = torch._dynamo.config
+    limit = next(key for key in ('fail_on_recompile_limit_hit', 'fail_on_cache_limit_hit') if hasattr(config, key))
+    with config.patch({limit: True}):
+        _, steps = train(
+            tmp_path,
+            augments=[RM],
+            probs=probs,
+            epochs=8,
+            reset=None,
+            compile=dict(backend='eager'),
+            hooks=[dict(type='CountGraphs')],
+        )
+    assert len(steps) == 24
+    assert graphs[0] > 0
+    assert graphs[3:] == [graphs[3]] * 5
+    _, plain = train(tmp_path / 'plain', augments=[RM], probs=probs, epochs=8, reset=None)
+    for step, expected in zip(steps, plain):
+        assert step['loss'].item() == pytest.approx(expected['loss'].item(), rel=1e-4)
+
+
+class TestErrors:
+    def test_hook_missing(self, tmp_path):
+        runner = build_runner(tmp_path, custom_hooks=[])
+        with pytest.raises(RuntimeError, match=r'RecursiveMix has no history: add dict\(type="mmrmix\.RMHistoryHook"\)'):
+            runner.train()
+
+    def test_other_number_of_classes_than_the_data_set(self, tmp_path):
+        head = dict(type='mmrmix.RMHead', num_classes=12, in_channels=8)
+        runner = build_runner(tmp_path, head=head)
+        with pytest.raises(ValueError, match=r'training set has 10 classes, RMHead 12: set model\.head\.num_classes'):
+            runner.train()
+
+    def test_nothing_to_link(self, tmp_path):
+        head = dict(type='LinearClsHead', num_classes=10, in_channels=8)
+        runner = build_runner(tmp_path, augments=CUTMIX, head=head)
+        with pytest.raises(ValueError, match='remove RMHistoryHook from custom_hooks'):
+            runner.train()
+
+    def test_unknown_reset(self):
+        with pytest.raises(ValueError, match=r"reset='iter' must be \"epoch\" .* or None"):
+            RMHistoryHook(reset='iter')
+
+
+def test_repr_is_what_the_log_shows():
+    assert repr(RecursiveMix(alpha=0.25, cut=True)) == (
+        "RecursiveMix(alpha=0.25, interpolation='nearest', with_history=True, cut=True, per_sample=False)"
+    )

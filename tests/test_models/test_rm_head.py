@@ -1,0 +1,295 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""RMHead: Eq. 5 against float64 NumPy, what it stores, and what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from scipy.special import log_softmax, softmax
+from torch.testing import assert_close
+
+from mmrmix import RMHistory
+from mmrmix.history import Triple
+from mmrmix.models import RMHead
+from mmrmix.models.heads.rm_head import consistency_loss
+from tests.utils import TINY_BACKBONE, build_classifier
+
+K, C = 5, 6
+SOFT_CE = dict(type='CrossEntropyLoss', loss_weight=1.0)
+# Of a 8×8 image under a 4×4 map, two pixels a cell: cells rows 1:3 of columns
+# 0:2, the whole, nothing, and rows 0:1 of columns 2:4.
+BOXES = [[0.0, 2, 4, 6], [0, 0, 8, 8], [3, 0, 3, 5], [4, 0, 8, 2]]
+CELLS = [np.s_[:, 1:3, 0:2], np.s_[:, :, :], None, np.s_[:, 0:1, 2:4]]
+AREA_RATIOS = [0.25, 1.0, 0.0, 0.125]
+
+
+def make_head(**kwargs):
+    head = RMHead(**{**dict(num_classes=K, in_channels=C), **kwargs})
+    head.init_weights()
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter)
+    head.history = RMHistory()
+    return head
+
+
+def staged_case(head, scores=None):
+    """A feature map whose mixed batch is staged, all random."""
+    scores = torch.rand(4, K).softmax(1) if scores is None else scores
+    current = torch.eye(K)[[1, 0, 4, 2]]
+    inputs = torch.randn(4, 3, 8, 8)
+    head.history.triple = Triple(torch.randn(4, 3, 8, 8), torch.rand(4, K).softmax(1), 3 * torch.randn(4, K))
+    head.history.stage(inputs, scores, current, torch.tensor(BOXES), torch.tensor(AREA_RATIOS))
+    return torch.randn(4, C, 4, 4), inputs, scores, head.history.triple.logits.double().numpy()
+
+
+def samples(scores=((0.0, 1, 0, 0, 0),) * 4):
+    """Data samples that disagree with what ``staged_case`` stages."""
+    return [DataSample().set_gt_score(np.float32(score)).set_gt_label(int(np.argmax(score))) for score in scores]
+
+
+def linear(layer, pooled):
+    return pooled @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy()
+
+
+def losses_by_hand(head, feature_map, scores, history_logits):
+    """Eq. 5: the boxes are whole cells, so RoIAlign is their mean."""
+    feature_map, scores = feature_map.double().numpy(), np.float64(scores)
+    logits = linear(head.fc, feature_map.mean((2, 3)))
+    roi = np.stack([f[cells].mean((1, 2)) if cells else np.zeros(C) for f, cells in zip(feature_map, CELLS)])
+    log_p_roi = log_softmax(linear(head.fc if head.share_fc else head.fc_roi, roi), axis=1)
+    divergence = (softmax(history_logits, axis=1) * (log_softmax(history_logits, axis=1) - log_p_roi)).sum(1)
+    loss_cls = -(scores * log_softmax(logits, axis=1)).sum(1).sum() / 4
+    return logits, loss_cls, head.omega * np.dot(AREA_RATIOS, divergence) / 4
+
+
+@pytest.mark.parametrize('omega', [0.1, 0.5, 2.0])
+@pytest.mark.parametrize('share_fc', [False, True])
+def test_losses(omega, share_fc):
+    head = make_head(omega=omega, share_fc=share_fc)
+    feature_map, inputs, scores, history_logits = staged_case(head)
+    losses = head.loss((torch.randn(4, 2, 8, 8), feature_map), samples())
+    logits, loss_cls, loss_consistency = losses_by_hand(head, feature_map, scores, history_logits)
+    assert set(losses) == {'loss_cls', 'loss_consistency'}
+    assert losses['loss_cls'].item() == pytest.approx(loss_cls, rel=1e-5)
+    assert losses['loss_consistency'].item() == pytest.approx(loss_consistency, rel=1e-5)
+
+    triple = head.history.triple
+    assert triple.inputs is inputs and triple.scores is scores
+    np.testing.assert_allclose(triple.logits.numpy(), logits, rtol=1e-5, atol=1e-5)
+    assert not triple.logits.requires_grad
+    assert head.history.take() is None
+
+
+def test_omega_zero_has_no_branch():
+    head = make_head(omega=0)
+    feature_map, inputs, scores, _ = staged_case(head)
+    losses = head.loss((feature_map,), samples())
+    assert set(losses) == {'loss_cls'} and set(head.state_dict()) == {'fc.weight', 'fc.bias'}
+    logits = linear(head.fc, feature_map.double().numpy().mean((2, 3)))
+    expected = -(scores.double().numpy() * log_softmax(logits, axis=1)).sum() / 4
+    assert losses['loss_cls'].item() == pytest.approx(expected, rel=1e-5)
+    assert head.history.triple.inputs is inputs
+    np.testing.assert_allclose(head.history.triple.logits.numpy(), logits, rtol=1e-5, atol=1e-5)
+
+
+def test_state_dict_keys():
+    both = {'fc.weight', 'fc.bias', 'fc_roi.weight', 'fc_roi.bias'}
+    assert set(make_head().state_dict()) == set(dict(make_head().named_parameters())) == both
+    assert make_head().fc_roi.weight.shape == (K, C)
+    assert set(make_head(share_fc=True).state_dict()) == {'fc.weight', 'fc.bias'}
+
+
+def test_init_weights_covers_both_layers():
+    """LinearClsHead's default: normal with standard deviation 0.01, bias zero."""
+    head = RMHead(num_classes=100, in_channels=200)
+    head.init_weights()
+    for layer in (head.fc, head.fc_roi):
+        assert layer.weight.std().item() == pytest.approx(0.01, rel=0.05) and not layer.bias.any()
+    assert not torch.equal(head.fc.weight, head.fc_roi.weight)
+
+
+def test_consistency_loss_by_hand():
+    # softmax(log a, log b) = (a, b) / (a + b): p^h = (3/4, 1/4), p^roi = (1/2, 1/2),
+    # KL = 3/4 ln 3/2 + 1/4 ln 1/2 = 0.130812; in the second sample p^h = p^roi.
+    roi_logits = torch.tensor([[0.0, 0.0], [1.0, 3.0], [9.0, -9.0]])
+    history_logits = torch.tensor([[np.log(3.0), 0.0], [5.0, 7.0], [0.0, 0.0]], dtype=torch.float32)
+    divergence = 0.75 * np.log(1.5) + 0.25 * np.log(0.5)
+    assert divergence == pytest.approx(0.130812, abs=1e-6)
+    # The mean runs over all three samples, the third has no box.
+    result = consistency_loss(roi_logits, history_logits, torch.tensor([0.4, 0.5, 0.0]))
+    assert result.dtype == torch.float32 and result.shape == ()
+    assert result.item() == pytest.approx(0.4 * divergence / 3, abs=1e-7)
+    # The other way around it would be 1/2 ln 2/3 + 1/2 ln 2.
+    swapped = consistency_loss(history_logits[:1], roi_logits[:1], torch.ones(1))
+    assert swapped.item() == pytest.approx(0.5 * np.log(4 / 3), abs=1e-7)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_consistency_loss_computes_in_float32(dtype):
+    roi_logits, history_logits = torch.randn(8, 1000).to(dtype), torch.randn(8, 1000).to(dtype)
+    q, p = (log_softmax(logits.double().numpy(), axis=1) for logits in (roi_logits, history_logits))
+    result = consistency_loss(roi_logits, history_logits, torch.ones(8))
+    assert result.item() == pytest.approx((np.exp(p) * (p - q)).sum(1).mean(), rel=1e-5)
+
+
+def test_gradient_is_that_of_soft_cross_entropy():
+    """The authors' loss differs by the entropy of softmax(p^h), a constant."""
+    area_ratios = torch.tensor([0.4, 0.0, 1.0])
+    history_logits = torch.randn(3, K, requires_grad=True)
+    ours, theirs = (torch.randn(3, K, generator=torch.manual_seed(1)).requires_grad_() for _ in range(2))
+    consistency_loss(ours, history_logits, area_ratios).backward()
+    cross_entropy = -(history_logits.detach().softmax(1) * theirs.log_softmax(1)).sum(1)
+    (area_ratios * cross_entropy).mean().backward()
+    assert_close(ours.grad, theirs.grad, atol=1e-7, rtol=1e-5)
+    assert ours.grad[0].abs().max() > 0 and not ours.grad[1].any()
+    # By hand: λ (softmax(q) - softmax(p)) / N.
+    expected = area_ratios[:, None] * (ours.softmax(1) - history_logits.softmax(1)) / 3
+    assert_close(ours.grad, expected.detach(), atol=1e-7, rtol=1e-5)
+    assert history_logits.grad is None
+
+
+def test_history_is_no_part_of_the_graph():
+    head = make_head()
+    feature_map, *_ = staged_case(head)
+    history_logits = head.history.triple.logits.requires_grad_()
+    feature_map.requires_grad_()
+    sum(head.loss((feature_map,), samples()).values()).backward()
+    assert history_logits.grad is None
+    # The branch's gradient reaches all parameters and, through H', the map.
+    assert all(parameter.grad.abs().max() > 0 for parameter in head.parameters())
+    assert feature_map.grad.abs().min() > 0
+
+
+@pytest.mark.parametrize('labels', ['gt_score', 'gt_label'])
+@pytest.mark.parametrize('share_fc', [False, True])
+def test_nothing_staged(labels, share_fc):
+    head = make_head(share_fc=share_fc)
+    head.history.triple = triple = Triple(torch.randn(2, 3, 8, 8), torch.rand(2, K), torch.randn(2, K))
+    scores = np.float32(np.eye(K))[[3, 0, 1]]
+    data_samples = samples(scores)
+    for sample in data_samples:
+        sample.pop('gt_label' if labels == 'gt_score' else 'gt_score')
+    feature_map = torch.randn(3, C, 4, 4)
+    losses = head.loss((feature_map,), data_samples)
+    logits = linear(head.fc, feature_map.double().numpy().mean((2, 3)))
+    expected = -log_softmax(logits, axis=1)[[0, 1, 2], [3, 0, 1]].mean()
+    assert losses['loss_cls'].item() == pytest.approx(expected, rel=1e-5)
+    assert losses['loss_consistency'].item() == 0
+    assert head.history.triple is triple and head.history.take() is None
+    sum(losses.values()).backward()
+    if not share_fc:
+        # Zero, not None: DDP waits for it.
+        assert not head.fc_roi.weight.grad.any() and not head.fc_roi.bias.grad.any()
+
+
+def test_label_smoothing_before_mixing():
+    """Smoothing is affine, so it makes no difference before or after."""
+    head = make_head(loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original', num_classes=K))
+    history, current, area_ratios = np.eye(K)[[0, 2, 2, 4]], np.eye(K)[[1, 0, 4, 2]], np.array(AREA_RATIOS)[:, None]
+    mixed = area_ratios * history + (1 - area_ratios) * current
+    feature_map, *_, history_logits = staged_case(head, torch.from_numpy(mixed).float())
+    smoothed = area_ratios * (0.9 * history + 0.1 / K) + (1 - area_ratios) * (0.9 * current + 0.1 / K)
+    _, loss_cls, loss_consistency = losses_by_hand(head, feature_map, smoothed, history_logits)
+    losses = head.loss((feature_map,), samples())
+    assert losses['loss_cls'].item() == pytest.approx(loss_cls, rel=1e-5)
+    assert losses['loss_consistency'].item() == pytest.approx(loss_consistency, rel=1e-5)
+
+
+def test_multi_label():
+    head = make_head(loss=dict(type='CrossEntropyLoss', use_sigmoid=True))
+    scores = torch.tensor([[1, 0.25, 0, 0, 0.75], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 0.5, 0.5, 0, 1]])
+    feature_map, *_, history_logits = staged_case(head, scores)
+    logits, _, loss_consistency = losses_by_hand(head, feature_map, scores, history_logits)
+    target = scores.double().numpy()
+    losses = head.loss((feature_map,), samples())
+    # mmpretrain sums over the classes and divides by the number of images.
+    expected = (target * np.logaddexp(0, -logits) + (1 - target) * np.logaddexp(0, logits)).sum() / 4
+    assert losses['loss_cls'].item() == pytest.approx(expected, rel=1e-5)
+    assert losses['loss_consistency'].item() == pytest.approx(loss_consistency, rel=1e-5)
+
+
+def features_for(head, ranking):
+    """Maps whose logits rank the classes as asked."""
+    head.fc = torch.nn.Linear(C, 6)
+    torch.nn.init.eye_(head.fc.weight)
+    torch.nn.init.zeros_(head.fc.bias)
+    rows = [[float(6 - order.index(k)) for k in range(6)] for order in ranking]
+    return torch.tensor(rows)[:, :, None, None].expand(-1, -1, 4, 4)
+
+
+@pytest.mark.parametrize('staged', [True, False])
+def test_accuracy(staged):
+    """Of the current images: the mixed label of sample 0 is mostly the history's."""
+    head = make_head(num_classes=6, cal_acc=True, topk=(1, 5))
+    feature_map = features_for(
+        head, [[3, 0, 1, 2, 4, 5], [0, 1, 2, 3, 4, 5], [1, 2, 3, 5, 4, 0], [2, 1, 0, 5, 3, 4], [5, 4, 3, 2, 1, 0]]
+    )
+    # Current classes 3 (first), 1 (second), 0 (last), 5 (fourth), 5 (first).
+    current = torch.eye(6)[[3, 1, 0, 5, 5]]
+    if staged:
+        mixed = 0.8 * torch.eye(6)[[0, 0, 1, 2, 1]] + 0.2 * current
+        head.history.stage(torch.zeros(5, 3, 8, 8), mixed, current, torch.zeros(5, 4), torch.full((5,), 0.8))
+    losses = head.loss((feature_map,), samples([[0, 0, 0, 0, 1, 0]] * 5 if staged else current.numpy()))
+    assert losses['accuracy_top-1'].item() == pytest.approx(40)
+    assert losses['accuracy_top-5'].item() == pytest.approx(80)
+
+
+def test_plain_classifier_loads_the_checkpoint():
+    model = build_classifier()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+    torch.nn.init.normal_(model.head.fc.weight)
+    plain = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=TINY_BACKBONE,
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', num_classes=10, in_channels=8),
+        )
+    )
+    missing, unexpected = plain.load_state_dict(model.state_dict(), strict=False)
+    assert missing == [] and sorted(unexpected) == ['head.fc_roi.bias', 'head.fc_roi.weight']
+    images = torch.randn(3, 3, 20, 16)
+    with torch.no_grad():
+        logits, expected = model.eval()(images), plain.eval()(images)
+        predictions = model(images, mode='predict')
+    assert torch.equal(logits, expected) and expected.std() > 0.1
+    assert torch.equal(torch.stack([p.pred_score for p in predictions]), expected.softmax(1))
+
+
+@pytest.mark.parametrize(
+    'feature', [torch.zeros(4, C), torch.zeros(4, 17, C), [torch.zeros(4, C, 2, 2)]], ids=['pooled', 'tokens', 'list']
+)
+@pytest.mark.parametrize('method', ['loss', 'forward', 'pre_logits'])
+def test_feature_is_no_map(feature, method):
+    head = make_head()
+    arguments = [samples()] if method == 'loss' else []
+    with pytest.raises(ValueError, match=r"feature map \(N, C, h, w\).*remove the neck.*out_type='featmap'"):
+        getattr(head, method)((feature,), *arguments)
+
+
+@pytest.mark.parametrize('omega', [-0.1, float('nan')])
+def test_omega_out_of_range(omega):
+    with pytest.raises(ValueError, match=f'omega={omega} must not be negative'):
+        make_head(omega=omega)
+
+
+def test_staged_batch_clashes():
+    head = make_head()
+    feature_map, *_ = staged_case(head)
+    with pytest.raises(ValueError, match=r'4 images were mixed, but features of 3 came: .*history.discard\(\)'):
+        head.loss((feature_map[:3],), samples())
+    head = make_head(num_classes=7)
+    feature_map, *_ = staged_case(head)
+    with pytest.raises(ValueError, match=r'Labels have 5 classes, RMHead 7: set data_preprocessor.num_classes'):
+        head.loss((feature_map,), samples())
+
+
+def test_unlinked():
+    head = RMHead(num_classes=K, in_channels=C)
+    with pytest.raises(RuntimeError, match=r'RMHead has no history: .*RMHistoryHook.*link_history'):
+        head.loss((torch.zeros(4, C, 4, 4),), samples())
+    # Inference needs none.
+    assert head((torch.zeros(4, C, 4, 4),)).shape == (4, K)

@@ -1,0 +1,163 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""The tools, started as a user starts them."""
+
+import json
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from . import synthetic
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / 'configs/demo/resnet10_1xb64_fashion-mnist.py'
+ENVIRONMENT = {
+    **os.environ,
+    'PYTHONPATH': str(ROOT),
+    'PYTHON': sys.executable,
+    'OMP_NUM_THREADS': '1',
+    'CUDA_VISIBLE_DEVICES': '',
+}
+
+
+def run(*command, expect=0, **environment):
+    """Run a command in an empty place and return what it printed."""
+    result = subprocess.run(
+        [str(part) for part in command], env={**ENVIRONMENT, **environment}, capture_output=True, text=True, timeout=180
+    )
+    output = result.stdout + result.stderr
+    assert result.returncode == expect, output[-4000:]
+    return output
+
+
+def tool(name, *arguments, **kwargs):
+    return run(sys.executable, ROOT / 'tools' / name, *arguments, **kwargs)
+
+
+def log(work_dir):
+    """Entries of the latest log."""
+    return [json.loads(line) for line in max(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()]
+
+
+def size(path):
+    """Height and width of a picture."""
+    return cv2.imread(str(path)).shape[:2]
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return synthetic.fashion_mnist(tmp_path_factory.mktemp('data') / 'fashion_mnist')
+
+
+def options(data, epochs=2):
+    """Options that make the demo last seconds."""
+    roots = [f'{name}_dataloader.dataset.data_root={data}' for name in ('train', 'val', 'test')]
+    return ['--cfg-options', *roots, f'train_cfg.max_epochs={epochs}', 'default_hooks.logger.interval=1']
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory, data):
+    """Work dir of a short training run of the demo."""
+    work_dir = tmp_path_factory.mktemp('trained')
+    tool('train.py', DEMO, '--work-dir', work_dir, *options(data))
+    return work_dir
+
+
+def test_train(trained):
+    assert (trained / 'epoch_2.pth').is_file()
+    steps = [entry for entry in log(trained) if 'loss' in entry]
+    assert len(steps) == 2 * 4  # 200 images in batches of 64
+    assert {'loss', 'loss_cls', 'loss_consistency', 'accuracy_top-1'} <= steps[-1].keys()
+    # The history is cleared at the start of an epoch.
+    assert [step['loss_consistency'] == 0 for step in steps] == 2 * [True, False, False, False]
+
+
+def test_resume_continues(trained, data, tmp_path):
+    for name in ('epoch_1.pth',):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+    output = tool('train.py', DEMO, '--work-dir', tmp_path, '--resume', *options(data))
+    assert 'resumed epoch: 1, iter: 4' in output
+    assert [entry['epoch'] for entry in log(tmp_path) if 'loss' in entry] == [2] * 4
+
+
+def test_test_writes_metrics_and_pictures(trained, data, tmp_path):
+    arguments = [DEMO, trained / 'epoch_2.pth', '--work-dir', tmp_path, '--out', tmp_path / 'metrics.json']
+    tool('test.py', *arguments, '--show-dir', tmp_path / 'drawn', '--interval', '30', *options(data))
+    metrics = json.loads((tmp_path / 'metrics.json').read_text())
+    (expected,) = [entry['accuracy/top1'] for entry in log(trained) if entry.get('step') == 2 and 'accuracy/top1' in entry]
+    assert metrics['accuracy/top1'] == pytest.approx(expected)
+    assert list((tmp_path / 'drawn').iterdir())
+
+
+def test_test_dumps_predictions(trained, data, tmp_path):
+    tool('test.py', DEMO, trained / 'epoch_2.pth', '--work-dir', tmp_path, '--out', tmp_path / 'p.pkl', *options(data))
+    predictions = pickle.loads((tmp_path / 'p.pkl').read_bytes())
+    assert len(predictions) == 60
+    assert predictions[0]['pred_score'].sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_wrong_options_are_explained(data, tmp_path):
+    assert '--out "x.txt" must end in .json' in tool('test.py', DEMO, 'none.pth', '--out', 'x.txt', expect=2)
+    assert '--tta needs tta_model and tta_pipeline' in tool('test.py', DEMO, 'none.pth', '--tta', expect=1)
+    config = tmp_path / 'no_base.py'
+    config.write_text("default_scope = 'mmpretrain'\nmodel = dict()\n")
+    assert '--auto-scale-lr needs auto_scale_lr' in tool('train.py', config, '--auto-scale-lr', expect=1)
+    assert 'usage' in run('bash', ROOT / 'tools/dist_train.sh', expect=2)
+
+
+def test_two_processes_on_a_cpu(data, tmp_path):
+    """`tools/dist_train.sh CONFIG 2`, then `dist_test.sh`, without any GPU."""
+    with socket.socket() as probe:
+        probe.bind(('', 0))
+        port = str(probe.getsockname()[1])
+    run('bash', ROOT / 'tools/dist_train.sh', DEMO, 2, '--work-dir', tmp_path, *options(data, 1), PORT=port)
+    steps = [entry for entry in log(tmp_path) if 'loss' in entry]
+    assert len(steps) == 2  # 200 images, 2 × 64 at a time
+    assert steps[1]['loss_consistency'] > 0
+    arguments = [tmp_path / 'epoch_1.pth', 2, '--work-dir', tmp_path, '--out', tmp_path / 'm.json', *options(data)]
+    run('bash', ROOT / 'tools/dist_test.sh', DEMO, *arguments, PORT=port)
+    (expected,) = [entry['accuracy/top1'] for entry in log(tmp_path)[-1:] if 'accuracy/top1' in entry]
+    assert json.loads((tmp_path / 'm.json').read_text())['accuracy/top1'] == pytest.approx(expected)
+
+
+def test_browse_mix(data, tmp_path):
+    for what, rows in (('', 1), ('-cutmix', 2)):
+        config = ROOT / f'configs/demo/resnet10_1xb64{what}_fashion-mnist.py'
+        picture = tmp_path / f'mix{what}.png'
+        arguments = ['--out', picture, '--num-images', 8 * rows, *options(data)[:2]]
+        assert f'{8 * rows} images written' in tool('visualization/browse_mix.py', config, *arguments)
+        height, width = size(picture)
+        assert width == 1520
+        assert height == pytest.approx(100 * (2.35 * rows + 0.6), abs=1)
+
+
+def test_plot_curves(trained, tmp_path):
+    assert '1 run(s)' in tool('analysis_tools/plot_curves.py', trained, '--out', tmp_path / 'curves.png')
+    assert size(tmp_path / 'curves.png') == (360, 1500)
+    assert 'No log in' in tool('analysis_tools/plot_curves.py', tmp_path, expect=1)
+
+
+def test_prepare_fashion_mnist_from_archives(tmp_path):
+    package = synthetic.fashion_mnist(tmp_path / 'package', 20, 10, suffix='.gz')
+    arguments = [tmp_path / 'data', '--package-folder', package]
+    tool('dataset_tools/prepare_fashion_mnist.py', *arguments)
+    plain = synthetic.fashion_mnist(tmp_path / 'plain', 20, 10)
+    for file in plain.iterdir():
+        assert (tmp_path / 'data' / file.name).read_bytes() == file.read_bytes()
+    assert 'complete' in tool('dataset_tools/prepare_fashion_mnist.py', *arguments)
+
+
+def test_prepare_fashion_mnist_says_what_to_do(tmp_path):
+    # An empty PATH: no apt-get; an unreachable proxy: no download.
+    output = tool(
+        'dataset_tools/prepare_fashion_mnist.py', tmp_path / 'data', '--package-folder', tmp_path,
+        expect=1, PATH='', http_proxy='http://127.0.0.1:9', https_proxy='http://127.0.0.1:9',
+    )  # fmt: skip
+    assert 'apt-get install dataset-fashion-mnist' in output
+    assert 'train-images-idx3-ubyte.gz' in output
