@@ -1,32 +1,33 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """Give the augment and the head of a model one history."""
 
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from .history import RMHistory, UsesHistory
 
 
-def history_augments(model: nn.Module) -> List[UsesHistory]:
-    """All RecursiveMix augments among the batch augments of ``model``.
+def history_users(model: nn.Module) -> Tuple[List[UsesHistory], List[UsesHistory]]:
+    """What in ``model`` shares a history.
 
     Args:
-        model (nn.Module): A model whose data preprocessor has
-            ``batch_augments``, as mmpretrain's ``ImageClassifier``.
+        model (nn.Module): A classifier, wrapped (DDP) or not, whose data
+            preprocessor has ``batch_augments``, as mmpretrain's has.
 
     Returns:
-        list[UsesHistory]: In the order of ``train_cfg.augments``; empty if
-        there is none.
+        tuple[list[UsesHistory], list[UsesHistory]]: The RMHeads, and the
+        RecursiveMix augments in the order of ``train_cfg.augments``.
     """
-    augments = []
+    heads, augments = [], []
     for module in model.modules():
+        if isinstance(module, UsesHistory):
+            heads.append(module)
         batch_augments = getattr(module, 'batch_augments', None)
         # RandomBatchAugment holds a list; a hand-made preprocessor may hold
         # the augment itself.
         augments += getattr(batch_augments, 'augments', [batch_augments])
-    return [augment for augment in augments if isinstance(augment, UsesHistory)]
+    return heads, [augment for augment in augments if isinstance(augment, UsesHistory)]
 
 
 def link_history(model: nn.Module, seed: Optional[int] = None) -> RMHistory:
@@ -48,10 +49,7 @@ def link_history(model: nn.Module, seed: Optional[int] = None) -> RMHistory:
         ValueError: If there is nothing to link, more than one RMHead, or a
             RecursiveMix that needs history without an RMHead to commit it.
     """
-    if is_model_wrapper(model):
-        model = model.module
-    augments = history_augments(model)
-    heads = [module for module in model.modules() if isinstance(module, UsesHistory)]
+    heads, augments = history_users(model)
     if not augments and not heads:
         raise ValueError(
             'Nothing to link: the model has neither an mmrmix.RMHead nor an mmrmix.RecursiveMix among '

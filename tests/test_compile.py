@@ -5,11 +5,14 @@ from copy import deepcopy
 
 import pytest
 import torch
+from mmengine.hooks import Hook
+from mmpretrain.registry import HOOKS
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from mmrmix import link_history
 
+from .test_engine.test_rm_history_hook import RM, train
 from .utils import build_classifier, make_batch
 
 CONFIG = torch._dynamo.config
@@ -164,3 +167,25 @@ def test_compiled_prediction_leaves_the_history():
     fc = trainer.model.head.fc
     expected = trainer.model.backbone(inputs)[-1].mean((2, 3)) @ fc.weight.T + fc.bias
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('probs', [None, [0.5]], ids=['always', 'half of the time'])
+def test_runner(tmp_path, probs):
+    """``cfg.compile``: once every case was seen, changing boxes compile nothing anew."""
+    counters = torch._dynamo.utils.counters
+    counters.clear()
+    graphs = []
+
+    @HOOKS.register_module(force=True)
+    class CountGraphs(Hook):
+        def after_train_epoch(self, runner):
+            graphs.append(counters['stats']['unique_graphs'])
+
+    settings = dict(augments=[RM], probs=probs, epochs=8, reset=None)
+    _, steps = train(tmp_path, **settings, compile=dict(backend='eager'), hooks=[dict(type='CountGraphs')])
+    assert len(steps) == 24
+    assert graphs[0] > 0
+    assert graphs[3:] == [graphs[3]] * 5
+    _, plain = train(tmp_path / 'plain', **settings)
+    for step, expected in zip(steps, plain):
+        assert step['loss'].item() == pytest.approx(expected['loss'].item(), rel=1e-4)

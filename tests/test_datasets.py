@@ -64,7 +64,9 @@ def test_the_mean_effect_is_that_of_the_noise():
     image = np.full((8, 8, 3), 128, dtype=np.uint8)
     errors = [lighting(image, seed).astype(float).mean((0, 1)) - 128 - shift(seed) for seed in range(300)]
     assert np.abs(np.mean(errors)) < 0.05
-    truncated = [lighting(image, seed, name='Lighting').astype(float).mean() - 128 - shift(seed).mean() for seed in SEEDS]
+    truncated = [
+        lighting(image, seed, name='Lighting').astype(float).mean() - 128 - shift(seed).mean() for seed in SEEDS
+    ]
     assert np.mean(truncated) < -0.3
 
 

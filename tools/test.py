@@ -1,8 +1,7 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-r"""Evaluate a checkpoint with a config of mmpretrain, mmdet or mmseg.
+"""Evaluate a checkpoint with a config of mmpretrain, mmdet or mmseg.
 
-    python tools/test.py configs/demo/resnet10_1xb64_fashion-mnist.py \
-        work_dirs/demo/epoch_4.pth --out work_dirs/demo/metrics.json
+python tools/test.py CONFIG work_dirs/demo/epoch_4.pth --out work_dirs/demo/metrics.json
 """
 
 import argparse

@@ -169,9 +169,7 @@ class TestSwitchRecipe:
             dict(action_epoch=2, batch_augments=None),
             dict(action_epoch=3, batch_augments=dict(augments=dict(RM, alpha=0.9))),
         ]
-        runner, steps = train(
-            tmp_path, epochs=4, reset=None, hooks=[dict(type='SwitchRecipeHook', schedule=schedule)]
-        )
+        runner, steps = train(tmp_path, epochs=4, reset=None, hooks=[dict(type='SwitchRecipeHook', schedule=schedule)])
         mixed = [step['after'] is not step['before'] for step in steps]
         assert mixed == [True] * 3 + [False] * 3 + [True] * 6
         assert [step['iteration'] for step in steps] == list(range(12))
@@ -181,16 +179,14 @@ class TestSwitchRecipe:
         # λ > 0: labels are no longer one-hot.
         assert (steps[7]['after'].scores.max(1).values < 1).any()
         lines = link_lines(tmp_path)
-        assert ['alpha=0.5' in line for line in lines] == [True, False, False]
-        assert 'no augment' in lines[1]
+        assert [line.count('RecursiveMix(') for line in lines] == [1, 0, 1]
+        assert 'alpha=0.5' in lines[0]
         assert 'alpha=0.9' in lines[2]
         assert len(runner.model.data_preprocessor._forward_pre_hooks) == 1
 
     def test_switched_on_later(self, tmp_path):
         schedule = [dict(action_epoch=2, batch_augments=dict(augments=RM))]
-        _, steps = train(
-            tmp_path, augments=CUTMIX, hooks=[dict(type='SwitchRecipeHook', schedule=schedule)], epochs=2
-        )
+        _, steps = train(tmp_path, augments=CUTMIX, hooks=[dict(type='SwitchRecipeHook', schedule=schedule)], epochs=2)
         assert [step['after'] is None for step in steps] == [True] * 3 + [False] * 3
         assert 'alpha=0.5' in link_lines(tmp_path)[-1]
 
@@ -257,47 +253,15 @@ class TestLoopsAndHooks:
         runner.train()
         (line,) = link_lines(tmp_path)
         assert 'with_history=False' in line
-        assert 'LinearClsHead' in line
-
-
-@pytest.mark.parametrize('probs', [None, [0.5]], ids=['always', 'half of the time'])
-def test_compile(tmp_path, probs):
-    """``cfg.compile``: once every case was seen, changing boxes compile nothing anew."""
-    torch._dynamo.reset()
-    counters = torch._dynamo.utils.counters
-    counters.clear()
-    graphs = []
-
-    @HOOKS.register_module(force=True)
-    class CountGraphs(Hook):
-        def after_train_epoch(self, runner):
-            graphs.append(counters['stats']['unique_graphs'])
-
-    # Beyond its limit, dynamo would go on uncompiled, and silently.
-    config = torch._dynamo.config
-    limit = next(key for key in ('fail_on_recompile_limit_hit', 'fail_on_cache_limit_hit') if hasattr(config, key))
-    with config.patch({limit: True}):
-        _, steps = train(
-            tmp_path,
-            augments=[RM],
-            probs=probs,
-            epochs=8,
-            reset=None,
-            compile=dict(backend='eager'),
-            hooks=[dict(type='CountGraphs')],
-        )
-    assert len(steps) == 24
-    assert graphs[0] > 0
-    assert graphs[3:] == [graphs[3]] * 5
-    _, plain = train(tmp_path / 'plain', augments=[RM], probs=probs, epochs=8, reset=None)
-    for step, expected in zip(steps, plain):
-        assert step['loss'].item() == pytest.approx(expected['loss'].item(), rel=1e-4)
+        assert 'RMHead' not in line
 
 
 class TestErrors:
     def test_hook_missing(self, tmp_path):
         runner = build_runner(tmp_path, custom_hooks=[])
-        with pytest.raises(RuntimeError, match=r'RecursiveMix has no history: add dict\(type="mmrmix\.RMHistoryHook"\)'):
+        with pytest.raises(
+            RuntimeError, match=r'RecursiveMix has no history: add dict\(type="mmrmix\.RMHistoryHook"\)'
+        ):
             runner.train()
 
     def test_other_number_of_classes_than_the_data_set(self, tmp_path):

@@ -21,7 +21,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmrmix import link_history
-from mmrmix.link import history_augments
+from mmrmix.link import history_users
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
@@ -59,7 +59,7 @@ def mixed_batch(
         tuple[Tensor, Tensor, Tensor or None]: Images ``(N, C, H, W)``, labels
         ``(N, K)`` and, with RecursiveMix, boxes ``(N, 4)`` in pixels.
     """
-    history = link_history(model, seed) if history_augments(model) else None
+    history = link_history(model, seed) if any(history_users(model)) else None
     batches = iter(loader)
     for _ in range(iterations):
         try:

@@ -2,11 +2,10 @@
 from typing import Optional
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmrmix.history import RMHistory, UsesHistory
-from mmrmix.link import history_augments, link_history
+from mmrmix.history import RMHistory
+from mmrmix.link import history_users, link_history
 from mmrmix.registry import HOOKS
 
 
@@ -54,10 +53,11 @@ class RMHistoryHook(Hook):
                 RMHead.
         """
         classes = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes')
-        for module in runner.model.modules():
-            if isinstance(module, UsesHistory) and classes and len(classes) != module.num_classes:
+        heads, _ = history_users(runner.model)
+        for head in heads:
+            if classes and len(classes) != head.num_classes:
                 raise ValueError(
-                    f'The training set has {len(classes)} classes, RMHead {module.num_classes}: set '
+                    f'The training set has {len(classes)} classes, RMHead {head.num_classes}: set '
                     'model.head.num_classes and data_preprocessor.num_classes to the number in the data set.'
                 )
 
@@ -89,15 +89,9 @@ class RMHistoryHook(Hook):
 
     def _log_link(self, runner: Runner) -> None:
         """Say what is linked, once and again when it changes."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        augments = history_augments(model)
-        linked = ', '.join(map(repr, augments))
-        if linked == self._linked:
-            return
-        self._linked = linked
-        head = next((m for m in model.modules() if isinstance(m, UsesHistory)), None)
-        omega = f'RMHead(omega={head.omega}, share_fc={head.share_fc})' if head else type(model.head).__name__
-        runner.logger.info(
-            f'RecursiveMix: {linked or "no augment yet"} and {omega} share one history, '
-            f'reset={self.reset!r}, seed={runner.seed}.'
-        )
+        heads, augments = history_users(runner.model)
+        names = [*map(repr, augments), *(f'RMHead(omega={head.omega}, share_fc={head.share_fc})' for head in heads)]
+        linked = ' and '.join(names)
+        if linked != self._linked:
+            self._linked = linked
+            runner.logger.info(f'{linked} share one history, reset={self.reset!r}, seed={runner.seed}.')
