@@ -45,15 +45,15 @@ def expected_boxes(augment, iteration, num_boxes, size):
     return sample_boxes(np.random.Generator(philox), num_boxes, size, augment.alpha)
 
 
-def mixed_by_hand(images, scores, source, source_scores, boxes):
-    """Eq. 1 in float64 NumPy, nearest; surplus samples have an empty box."""
+def mixed_by_hand(images, scores, source, source_scores, boxes, cut=False):
+    """Eq. 1 in float64 NumPy, nearest."""
     images, scores = images.double().numpy().copy(), scores.double().numpy().copy()
     source, source_scores = source.double().numpy(), np.asarray(source_scores, dtype=np.float64)
     height, width = images.shape[-2:]
     for n, (x1, y1, x2, y2) in enumerate(np.asarray(boxes, dtype=int)[: len(source)]):
         rows = np.arange(y2 - y1) * source.shape[-2] // max(y2 - y1, 1)
         columns = np.arange(x2 - x1) * source.shape[-1] // max(x2 - x1, 1)
-        images[n, :, y1:y2, x1:x2] = source[n][:, rows][:, :, columns]
+        images[n, :, y1:y2, x1:x2] = source[n, :, y1:y2, x1:x2] if cut else source[n][:, rows][:, :, columns]
         area_ratio = (x2 - x1) * (y2 - y1) / (height * width)
         scores[n] = area_ratio * source_scores[n] + (1 - area_ratio) * scores[n]
     return images, scores
@@ -70,26 +70,27 @@ def test_first_batch_stays_unmixed(mode):
     assert staged.history_logits.tolist() == [[0.0] * NUM_CLASSES] * 4
 
 
-@pytest.mark.parametrize('per_sample', [False, True])
-def test_mixes_recursively(per_sample):
+@pytest.mark.parametrize('alpha', [0.5, 1.0])
+@MODES
+def test_mixes_recursively(mode, alpha):
     """Four batches of noise: images and labels as NumPy says, from the boxes that Philox says."""
-    augment = linked(seed=23, per_sample=per_sample)
-    source = source_scores = None
+    augment = linked(seed=23, alpha=alpha, **mode)
+    num_boxes, source, source_scores = 4 if 'per_sample' in mode else 1, None, None
     for t in range(4):
         images, (_, scores) = torch.randn(4, 3, 24, 20), batch(4 * t, 4)
         before = images.clone()
-        boxes = np.broadcast_to(expected_boxes(augment, t, 4 if per_sample else 1, (24, 20)), (4, 4))
+        boxes = np.broadcast_to(expected_boxes(augment, t, num_boxes, (24, 20)), (4, 4))
         staged = step(augment, images, scores)
         if t == 0:
             source, source_scores = before, scores.double().numpy()
             continue
         assert staged.boxes.tolist() == boxes.tolist()
-        assert len({tuple(box) for box in boxes.tolist()}) == (4 if per_sample else 1)
+        assert len({tuple(box) for box in boxes.tolist()}) == num_boxes
         area_ratios = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / 480
         assert (area_ratios > 0).all()
         np.testing.assert_allclose(staged.area_ratios.numpy(), area_ratios, rtol=1e-7)
 
-        expected, expected_scores = mixed_by_hand(before, scores, source, source_scores, boxes)
+        expected, expected_scores = mixed_by_hand(before, scores, source, source_scores, boxes, augment.cut)
         assert np.array_equal(images.double().numpy(), expected)
         np.testing.assert_allclose(staged.scores.numpy(), expected_scores, atol=1e-7)
         np.testing.assert_allclose(staged.scores.sum(1).numpy(), 1, atol=1e-6)
@@ -113,8 +114,7 @@ def test_pixels_and_labels_agree(mode, dtype, layout):
     assert second[0].dtype is dtype and second[0].stride() == strides and second[0].data_ptr() == address
     assert augment.history.triple.inputs is second[0]
     for n in range(6):
-        values, counts = second[0][n, 0].unique(return_counts=True)
-        shares = dict(zip(values.tolist(), (counts / 256).tolist()))
+        shares = {value.item(): (second[0][n, 0] == value).float().mean() for value in second[0][n, 0].unique()}
         label = {k + 1.0: value for k, value in enumerate(staged.scores[n].tolist()) if value}
         assert shares == label and set(label) == {n + 1.0, n + 7.0}
         x1, y1, x2, y2 = staged.boxes[n].int().tolist()
@@ -136,7 +136,7 @@ def test_other_batch_size(mode, num_history, num_samples):
         expected[20 + n] = 1 - area_ratio
         if n < mixed:
             expected[n] = area_ratio
-            assert area_ratio > 0
+            assert area_ratio == (images[n, 0] == n + 1).float().mean() > 0
         else:
             assert area_ratio == 0 and staged.boxes[n].tolist() == [0.0] * 4
             assert (images[n] == 21 + n).all()
@@ -272,7 +272,7 @@ def test_unknown_interpolation():
 
 def test_labels_are_no_scores():
     augment = linked()
-    for labels in (torch.zeros(4), torch.zeros(3, NUM_CLASSES), torch.zeros(4, 1, NUM_CLASSES)):
+    for labels in (torch.zeros(4), torch.zeros(3, 5), torch.zeros(4, 1, 5)):
         with pytest.raises(ValueError, match=r'Labels of shape .* for 4 images: .*num_classes.*to_onehot=True'):
             augment(torch.zeros(4, 3, 8, 8), labels)
     assert augment.history.iteration == 0
