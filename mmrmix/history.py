@@ -168,13 +168,18 @@ class UsesHistory:
     _history: Optional[RMHistory] = None
 
     @property
+    def is_linked(self) -> bool:
+        """bool: Whether there is a history yet."""
+        return self._history is not None
+
+    @property
     def history(self) -> RMHistory:
         """RMHistory: the shared history.
 
         Raises:
             RuntimeError: If no history was linked.
         """
-        if self._history is None:
+        if not self.is_linked:
             raise RuntimeError(
                 f'{type(self).__name__} has no history: add dict(type="mmrmix.RMHistoryHook") to '
                 'custom_hooks, or call mmrmix.link_history(model) before a training loop of your own.'

@@ -67,17 +67,23 @@ def link_history(model: nn.Module, seed: Optional[int] = None) -> RMHistory:
             'remove the neck.'
         )
 
-    users = heads + augments
-    history = next((user.history for user in users if user._history is not None), None)
-    if history is None:
-        history = RMHistory()
-        for module in model.modules():
-            if hasattr(module, 'batch_augments'):
-                # Whatever the last batch left staged does not belong to the
-                # batch that is about to be preprocessed.
-                module.register_forward_pre_hook(history.discard)
-    for user in users:
+    preprocessors = [module for module in model.modules() if hasattr(module, 'batch_augments')]
+    hooked = {module: _hooked_history(module) for module in preprocessors}
+    existing = [user.history for user in heads + augments if user.is_linked] + [h for h in hooked.values() if h]
+    history = existing[0] if existing else RMHistory()
+    for user in heads + augments:
         user.history = history
+    for module in preprocessors:
+        if hooked[module] is None:
+            # Whatever the last batch left staged does not belong to the batch
+            # that is about to be preprocessed.
+            module.register_forward_pre_hook(history.discard)
     if seed is not None:
         history.seed = seed
     return history
+
+
+def _hooked_history(module: nn.Module) -> Optional[RMHistory]:
+    """The history that a data preprocessor already discards for."""
+    owners = (getattr(hook, '__self__', None) for hook in module._forward_pre_hooks.values())
+    return next((owner for owner in owners if isinstance(owner, RMHistory)), None)

@@ -3,26 +3,57 @@
 
 They are children of mmengine's *root* registries and not of mmpretrain's: a
 foreign scope (mmdet, mmseg, …) resolves ``mmrmix.X`` only among the direct
-children of the root. ``BATCH_AUGMENTS`` exists in mmpretrain alone, which is
-the only place that builds batch augments.
+children of the root. What they do not hold themselves they look up in
+mmpretrain, because mmengine puts whatever a config inherited as ``mmrmix::…``
+mentions into the scope ``mmrmix``.
 """
 
-from mmengine.registry import HOOKS as MMENGINE_HOOKS
-from mmengine.registry import MODELS as MMENGINE_MODELS
-from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
-from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from typing import Optional
+
+import mmpretrain.registry
 from mmengine.registry import Registry
-from mmpretrain.registry import BATCH_AUGMENTS as MMPRETRAIN_BATCH_AUGMENTS
 
 __all__ = ['BATCH_AUGMENTS', 'HOOKS', 'MODELS', 'PARAM_SCHEDULERS', 'TRANSFORMS']
 
+LOCATIONS = {
+    'BATCH_AUGMENTS': 'mmrmix.models',
+    'HOOKS': 'mmrmix.engine',
+    'MODELS': 'mmrmix.models',
+    'PARAM_SCHEDULERS': 'mmrmix.engine',
+    'TRANSFORMS': 'mmrmix.datasets',
+}
 
-def _registry(name: str, parent: Registry, location: str) -> Registry:
-    return Registry(name, parent=parent, scope='mmrmix', locations=[location])
+
+class ExtensionRegistry(Registry):
+    """A registry of scope ``mmrmix`` that extends one of mmpretrain's.
+
+    Args:
+        name (str): Name of mmpretrain's registry.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._extended = getattr(mmpretrain.registry, name)
+        locations = [LOCATIONS[name]] if name in LOCATIONS else []
+        # BATCH_AUGMENTS is mmpretrain's own and has no parent.
+        parent = self._extended.parent or self._extended
+        super().__init__(self._extended.name, parent=parent, scope='mmrmix', locations=locations)
+
+    def get(self, key: str) -> Optional[type]:
+        """Look a type up here, then in mmpretrain.
+
+        Args:
+            key (str): Name of the type, with or without a scope.
+
+        Returns:
+            type, optional: None if there is none of that name.
+        """
+        return super().get(key) or self._extended.get(key)
 
 
-BATCH_AUGMENTS = _registry('batch augment', MMPRETRAIN_BATCH_AUGMENTS, 'mmrmix.models')
-HOOKS = _registry('hook', MMENGINE_HOOKS, 'mmrmix.engine')
-MODELS = _registry('model', MMENGINE_MODELS, 'mmrmix.models')
-PARAM_SCHEDULERS = _registry('parameter scheduler', MMENGINE_PARAM_SCHEDULERS, 'mmrmix.engine')
-TRANSFORMS = _registry('transform', MMENGINE_TRANSFORMS, 'mmrmix.datasets')
+_registries = {name: ExtensionRegistry(name) for name in mmpretrain.registry.__all__}
+
+BATCH_AUGMENTS = _registries['BATCH_AUGMENTS']
+HOOKS = _registries['HOOKS']
+MODELS = _registries['MODELS']
+PARAM_SCHEDULERS = _registries['PARAM_SCHEDULERS']
+TRANSFORMS = _registries['TRANSFORMS']

@@ -64,9 +64,13 @@ def coco(root: Path, num_images: int = 4) -> Path:
         cv2.rectangle(picture, (10, 12), (40, 44), (0, 0, 255) if i % 2 else (255, 0, 0), -1)
         cv2.imwrite(str(root / f'{i}.jpg'), picture)
         images.append(dict(id=i, file_name=f'{i}.jpg', height=64, width=64))
-        annotations.append(dict(id=i + 1, image_id=i, category_id=i % 2 + 1, bbox=[10, 12, 31, 33], area=1023, iscrowd=0))
+        annotations.append(
+            dict(id=i + 1, image_id=i, category_id=i % 2 + 1, bbox=[10, 12, 31, 33], area=1023, iscrowd=0)
+        )
     categories = [dict(id=1, name='blue'), dict(id=2, name='red')]
-    (root / 'annotations.json').write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
+    (root / 'annotations.json').write_text(
+        json.dumps(dict(images=images, annotations=annotations, categories=categories))
+    )
     return root
 
 

@@ -52,7 +52,7 @@ def training_log(work_dir):
 
 
 def test_names_are_unique():
-    """mim looks configs up by their base names."""
+    """A config is looked up by its base name (mim)."""
     names = [Path(name).name for name in CONFIGS]
     assert len(set(names)) == len(names) > 0
 
@@ -64,9 +64,18 @@ def test_config_survives_dump(name, tmp_path):
     assert Config.fromfile(tmp_path / 'dumped.py').to_dict() == cfg.to_dict()
 
 
+def inherited(name, tmp_path):
+    """A config that inherits ``name`` by ``mmrmix::``, which puts what it mentions into scope mmrmix."""
+    config = tmp_path / 'inherited.py'
+    config.write_text(f"_base_ = ['mmrmix::{name}']\n")
+    return config
+
+
+@pytest.mark.parametrize('is_inherited', [False, True])
 @pytest.mark.parametrize('name', CONFIGS)
-def test_config_trains(name, tmp_path, data_root):
-    cfg = short_run(Config.fromfile(ROOT / name), data_root, tmp_path)
+def test_config_trains(name, is_inherited, tmp_path, data_root):
+    path = inherited(name, tmp_path) if is_inherited else ROOT / name
+    cfg = short_run(Config.fromfile(path), data_root, tmp_path)
     runner = Runner.from_cfg(cfg)
     runner.train()
     log = training_log(tmp_path)

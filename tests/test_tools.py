@@ -90,7 +90,9 @@ def test_test_writes_metrics_and_pictures(trained, data, tmp_path):
     arguments = [DEMO, trained / 'epoch_2.pth', '--work-dir', tmp_path, '--out', tmp_path / 'metrics.json']
     tool('test.py', *arguments, '--show-dir', tmp_path / 'drawn', '--interval', '30', *options(data))
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
-    (expected,) = [entry['accuracy/top1'] for entry in log(trained) if entry.get('step') == 2 and 'accuracy/top1' in entry]
+    (expected,) = [
+        entry['accuracy/top1'] for entry in log(trained) if entry.get('step') == 2 and 'accuracy/top1' in entry
+    ]
     assert metrics['accuracy/top1'] == pytest.approx(expected)
     assert list((tmp_path / 'drawn').iterdir())
 

@@ -48,7 +48,9 @@ class RMHead(UsesHistory, LinearClsHead):
             current images, as ``accuracy_top-k``. They are covered in part,
             so it lies below the accuracy of unmixed images. Defaults to
             False.
-        **kwargs: ``loss``, ``topk`` and ``init_cfg`` of
+        loss (dict): Classification loss; soft labels, label smoothing and
+            multi-label losses work. Defaults to mmpretrain's cross-entropy.
+        **kwargs: ``topk`` and ``init_cfg`` of
             :class:`mmpretrain.models.LinearClsHead`.
 
     Raises:
@@ -66,9 +68,10 @@ class RMHead(UsesHistory, LinearClsHead):
         in_channels: int,
         omega: float = 0.1,
         share_fc: bool = False,
+        loss: dict = dict(type='mmpretrain.CrossEntropyLoss', loss_weight=1.0),  # noqa: B006
         **kwargs,
     ) -> None:
-        super().__init__(num_classes=num_classes, in_channels=in_channels, **kwargs)
+        super().__init__(num_classes=num_classes, in_channels=in_channels, loss=loss, **kwargs)
         if not omega >= 0:
             raise ValueError(f'omega={omega} must not be negative: it weighs the consistency loss.')
         self.omega = omega
@@ -195,9 +198,10 @@ class RMHead(UsesHistory, LinearClsHead):
 
 
 def _target(data_samples: List[DataSample]) -> Tensor:
-    """Scores ``(N, K)`` or labels ``(N,)``, as ClsHead gathers them."""
+    """Scores ``(N, K)``, float32, or labels ``(N,)``, as ClsHead gathers them."""
     if 'gt_score' in data_samples[0]:
-        return torch.stack([sample.gt_score for sample in data_samples])
+        # Where batch augments were switched off, scores are one-hot integers.
+        return torch.stack([sample.gt_score for sample in data_samples]).float()
     return torch.cat([sample.gt_label for sample in data_samples])
 
 
