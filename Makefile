@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR)
 # mmpretrain and mmengine warn of their own deprecations at every start.
 export PYTHONWARNINGS := ignore
 
-.PHONY: help env env-full demo test test-slow lint format clean
+.PHONY: help env env-full demo figures test test-slow lint format clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,10 @@ demo: env  ## Train RecursiveMix on Fashion-MNIST, evaluate, draw
 	$(PY) tools/visualization/browse_mix.py $(DEMO_CONFIG) --out $(DEMO)/mixed_batch.png
 	$(PY) tools/analysis_tools/plot_curves.py $(DEMO) --out $(DEMO)/curves.png
 	@echo "Done: log, checkpoints, metrics.json, mixed_batch.png and curves.png are in $(DEMO)."
+
+figures: demo  ## Renew the pictures of the README from a run of the demo
+	mkdir -p docs/images
+	cp $(DEMO)/mixed_batch.png $(DEMO)/curves.png docs/images/
 
 test: env-full  ## Run the tests (under 12 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal

@@ -57,7 +57,13 @@ def data(tmp_path_factory):
 def options(data, epochs=2):
     """Options that make the demo last seconds."""
     roots = [f'{name}_dataloader.dataset.data_root={data}' for name in ('train', 'val', 'test')]
-    return ['--cfg-options', *roots, f'train_cfg.max_epochs={epochs}', 'default_hooks.logger.interval=1']
+    return [
+        '--cfg-options',
+        *roots,
+        f'train_cfg.max_epochs={epochs}',
+        'default_hooks.logger.interval=1',
+        'log_processor.window_size=1',
+    ]
 
 
 @pytest.fixture(scope='module')

@@ -7,4 +7,6 @@ _base_ = [
 ]
 
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
+# Log means over all iterations since the last entry, not over the last ten.
+log_processor = dict(window_size=100)
 randomness = dict(seed=0)

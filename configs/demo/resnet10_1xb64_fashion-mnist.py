@@ -8,5 +8,4 @@ model = dict(
 )
 custom_hooks = [dict(type='mmrmix.RMHistoryHook')]
 
-# Log the training accuracy as a mean, too, not of a single batch.
 log_processor = dict(custom_cfg=[dict(data_src='accuracy_top-1', method_name='mean', window_size=100)])

@@ -293,3 +293,14 @@ def test_unlinked():
         head.loss((torch.zeros(4, C, 4, 4),), samples())
     # Inference needs none.
     assert head((torch.zeros(4, C, 4, 4),)).shape == (4, K)
+
+
+def test_topk_may_be_a_number():
+    head = make_head(num_classes=6, cal_acc=True, topk=1)
+    losses = head.loss((torch.randn(2, head.in_channels, 4, 4),), samples(torch.eye(6)[:2].numpy()))
+    assert set(losses) == {'loss_cls', 'loss_consistency', 'accuracy_top-1'}
+
+
+def test_no_feature_at_all():
+    with pytest.raises(ValueError, match='remove the neck'):
+        make_head().loss((), samples(torch.eye(10)[:2].numpy()))

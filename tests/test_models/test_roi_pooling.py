@@ -141,9 +141,8 @@ def test_whole_image_is_the_mean(image_size, stride):
     assert_close(gap, feature_map.mean((2, 3)), **CLOSE)
 
 
-@pytest.mark.xfail(strict=True, reason='3 / 84 · 84 is 3 + 2e-7 in float32: RoIAlign takes 4 points, here 3 of them')
 def test_whole_image_where_the_scale_is_inexact():
-    """RecursiveMix never draws it: its sides are shorter than the image's."""
+    """3 / 84 · 84 is 3 + 2e-7 in float32, so RoIAlign takes 4 points on 3 cells."""
     boxes = torch.tensor([[0.0, 0, 84, 84]])
     feature_map = torch.randn(1, 2, 3, 3)
     expected = mmcv_roi_align(feature_map, boxes, 3 / 84, 3 / 84)

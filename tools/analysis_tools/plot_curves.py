@@ -57,8 +57,15 @@ def curves(entries: List[dict]) -> Tuple[str, Dict[str, Tuple[List[float], List[
         tuple[str, dict[str, tuple[list[float], list[float]]]]: The unit of
         the steps, and steps and values by key.
     """
-    first_epoch = [entry['iter'] for entry in entries if entry.get('epoch') == 1 and 'iter' in entry]
-    unit, per_unit = ('epoch', max(first_epoch)) if first_epoch else ('iteration', 1)
+    training = [entry for entry in entries if 'iter' in entry and 'epoch' in entry]
+    first_of_epoch: Dict[int, int] = {}
+    for entry in training:
+        first_of_epoch.setdefault(entry['epoch'], entry['iter'])
+    firsts = list(first_of_epoch.values())
+    # Entries come at a fixed distance from an epoch's start, so two epochs
+    # tell how many iterations lie between them; one alone only nearly.
+    per_epoch = firsts[1] - firsts[0] if len(firsts) > 1 else max((entry['iter'] for entry in training), default=1)
+    unit, per_unit = ('epoch', per_epoch) if training else ('iteration', 1)
     result: Dict[str, Tuple[List[float], List[float]]] = {}
     for entry in entries:
         step = entry['iter'] / per_unit if 'iter' in entry else entry['step']

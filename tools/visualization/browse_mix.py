@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of the config')
     parser.add_argument('--out', type=Path, default=Path('mixed_batch.png'), help='picture to write (%(default)s)')
-    parser.add_argument('--iterations', type=int, default=6, help='draw this iteration (default: %(default)s)')
+    parser.add_argument('--iterations', type=int, default=3, help='draw this iteration (default: %(default)s)')
     parser.add_argument('--num-images', type=int, default=24, help='number of images (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='seed of data order, crops and boxes (default: 0)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override the config')

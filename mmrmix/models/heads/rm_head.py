@@ -74,6 +74,8 @@ class RMHead(UsesHistory, LinearClsHead):
         super().__init__(num_classes=num_classes, in_channels=in_channels, loss=loss, **kwargs)
         if not omega >= 0:
             raise ValueError(f'omega={omega} must not be negative: it weighs the consistency loss.')
+        # ClsHead documents a number, too, and then fails to iterate over it.
+        self.topk = (self.topk,) if isinstance(self.topk, int) else self.topk
         self.omega = omega
         self.share_fc = share_fc
         if self.omega and not self.share_fc:
@@ -158,7 +160,7 @@ class RMHead(UsesHistory, LinearClsHead):
         return self.fc(self.pre_logits(feats))
 
     def _feature_map(self, feats: Tuple[Tensor]) -> Tensor:
-        feature_map = feats[-1]
+        feature_map = feats[-1] if feats else None
         if not isinstance(feature_map, Tensor) or feature_map.ndim != 4:
             shape = tuple(getattr(feature_map, 'shape', ()))
             raise ValueError(

@@ -25,15 +25,16 @@ def roi_align_weights(start: Tensor, stop: Tensor, size: int) -> Tensor:
     Returns:
         Tensor: ``(N, L)``, float32; a row sums to 1, to 0 for an empty box.
     """
-    cells = torch.arange(size, device=start.device, dtype=start.dtype)
+    # A box inside the image has at most one point a cell, and one more where
+    # its extent is rounded up; so shapes do not depend on the box.
+    numbers = torch.arange(size + 1, device=start.device, dtype=start.dtype)
+    cells = numbers[:-1]
     extent = stop - start
     num_points = extent.ceil()
     step = extent / num_points.clamp(min=1)
-    # A box inside the image has at most one point a cell, so L points are
-    # enough whatever the box: shapes do not depend on it.
-    points = start[:, None] + (cells + 0.5) * step[:, None]
+    points = start[:, None] + (numbers + 0.5) * step[:, None]
     triangles = (1 - (points.clamp(0, size - 1)[:, :, None] - cells).abs()).clamp(min=0)
-    in_grid = (cells < num_points[:, None]) / num_points.clamp(min=1)[:, None]
+    in_grid = (numbers < num_points[:, None]) / num_points.clamp(min=1)[:, None]
     return (triangles * in_grid[:, :, None]).sum(1)
 
 
