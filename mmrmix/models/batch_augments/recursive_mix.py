@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from typing import Optional, Tuple
+from typing import Tuple
 
 import numpy as np
 import torch
@@ -187,7 +187,7 @@ def mix_labels(scores: Tensor, source_scores: Tensor, area_ratios: Tensor) -> Te
     return torch.lerp(scores, pad_batch(source_scores, len(scores)), area_ratios[:, None])
 
 
-def _to_device(tensor: Tensor, device: Optional[torch.device]) -> Tensor:
+def _to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy to the device without waiting for it.
 
     From ordinary memory CUDA would first finish all work in its queue.
