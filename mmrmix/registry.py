@@ -13,10 +13,11 @@ from typing import Optional
 import mmpretrain.registry
 from mmengine.registry import Registry
 
-__all__ = ['BATCH_AUGMENTS', 'HOOKS', 'MODELS', 'PARAM_SCHEDULERS', 'TRANSFORMS']
+__all__ = ['BATCH_AUGMENTS', 'DATASETS', 'HOOKS', 'MODELS', 'PARAM_SCHEDULERS', 'TRANSFORMS']
 
 LOCATIONS = {
     'BATCH_AUGMENTS': 'mmrmix.models',
+    'DATASETS': 'mmrmix.datasets',
     'HOOKS': 'mmrmix.engine',
     'MODELS': 'mmrmix.models',
     'PARAM_SCHEDULERS': 'mmrmix.engine',
@@ -53,6 +54,7 @@ class ExtensionRegistry(Registry):
 _registries = {name: ExtensionRegistry(name) for name in mmpretrain.registry.__all__}
 
 BATCH_AUGMENTS = _registries['BATCH_AUGMENTS']
+DATASETS = _registries['DATASETS']
 HOOKS = _registries['HOOKS']
 MODELS = _registries['MODELS']
 PARAM_SCHEDULERS = _registries['PARAM_SCHEDULERS']

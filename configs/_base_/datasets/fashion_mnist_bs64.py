@@ -1,6 +1,7 @@
 # Fashion-MNIST: 60,000 + 10,000 grey photographs of clothes, 28×28.
-# tools/dataset_tools/prepare_fashion_mnist.py puts the files in place.
-dataset_type = 'FashionMNIST'
+# The data set gets its files by itself; tools/dataset_tools/
+# prepare_fashion_mnist.py does it beforehand.
+dataset_type = 'mmrmix.FashionMNIST'
 data_root = 'data/fashion_mnist'
 data_preprocessor = dict(num_classes=10, mean=[72.94], std=[90.02])
 
@@ -17,11 +18,10 @@ train_dataloader = dict(
     dataset=dict(type=dataset_type, data_root=data_root, split='train', pipeline=train_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=True),
 )
-# test_mode, since mmpretrain's class chooses the files by it and not by split.
 val_dataloader = dict(
     batch_size=500,
     num_workers=0,
-    dataset=dict(type=dataset_type, data_root=data_root, split='test', test_mode=True, pipeline=test_pipeline),
+    dataset=dict(type=dataset_type, data_root=data_root, split='test', pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 val_evaluator = dict(type='Accuracy', topk=(1,))
