@@ -3,6 +3,7 @@
 
 from typing import Any, Optional
 
+import pytest
 import torch
 from mmengine.optim import OptimWrapper
 from mmpretrain.registry import MODELS
@@ -65,3 +66,17 @@ def make_batch(num_samples: int = 4, image_size: tuple = (16, 16), num_classes: 
 def sgd(model: nn.Module, lr: float = 0.1) -> OptimWrapper:
     """A plain optimiser wrapper for ``model.train_step``."""
     return OptimWrapper(torch.optim.SGD(model.parameters(), lr=lr))
+
+
+def has_float16_on_cpu() -> bool:
+    """Whether this torch has the CPU operators for float16; 2.1 has not."""
+    try:
+        maps = torch.ones(1, 2, 2, 2, dtype=torch.float16).to(memory_format=torch.channels_last)
+        torch.nn.functional.interpolate(maps, (1, 1)).flatten(2) @ torch.ones(1, 1, 1, dtype=torch.float16)
+    except RuntimeError:
+        return False
+    return True
+
+
+HALF_DTYPES = [torch.bfloat16, *([torch.float16] if has_float16_on_cpu() else [])]
+needs_float16 = pytest.mark.skipif(not has_float16_on_cpu(), reason='this torch has no float16 on CPUs')

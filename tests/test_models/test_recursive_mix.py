@@ -9,9 +9,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmrmix import RMHistory
 from mmrmix.models import RecursiveMix
 from mmrmix.models.batch_augments.boxes import sample_boxes
+from tests.utils import HALF_DTYPES
 
 NUM_CLASSES = 40
-DTYPES = [torch.float32, torch.float16, torch.bfloat16]
+DTYPES = [torch.float32, *HALF_DTYPES]
 MODES = pytest.mark.parametrize(
     'mode', [dict(), dict(per_sample=True), dict(cut=True), dict(cut=True, per_sample=True)], ids=str
 )

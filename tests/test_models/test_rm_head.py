@@ -13,7 +13,7 @@ from mmrmix import RMHistory
 from mmrmix.history import Triple
 from mmrmix.models import RMHead
 from mmrmix.models.heads.rm_head import consistency_loss
-from tests.utils import TINY_BACKBONE, build_classifier
+from tests.utils import HALF_DTYPES, TINY_BACKBONE, build_classifier
 
 K, C = 5, 6
 SOFT_CE = dict(type='CrossEntropyLoss', loss_weight=1.0)
@@ -125,7 +125,7 @@ def test_consistency_loss_by_hand():
     assert swapped.item() == pytest.approx(0.5 * np.log(4 / 3), abs=1e-7)
 
 
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('dtype', HALF_DTYPES)
 def test_consistency_loss_computes_in_float32(dtype):
     roi_logits, history_logits = torch.randn(8, 1000).to(dtype), torch.randn(8, 1000).to(dtype)
     q, p = (log_softmax(logits.double().numpy(), axis=1) for logits in (roi_logits, history_logits))

@@ -10,6 +10,7 @@ from torch.testing import assert_close
 
 from mmrmix.models.batch_augments.boxes import sample_boxes
 from mmrmix.models.heads.roi_pooling import gap_and_roi_pool, roi_align_weights
+from tests.utils import HALF_DTYPES, needs_float16
 
 CLOSE = dict(atol=1e-5, rtol=1e-5)
 
@@ -181,7 +182,7 @@ def test_channels_last():
         assert_close(result, expected, **CLOSE)
 
 
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('dtype', HALF_DTYPES)
 @pytest.mark.parametrize('size', [(7, 7), (14, 14), (56, 56), (5, 13), (1, 1)])
 def test_half_precision(dtype, size):
     """GAP is off by one unit at most; the box average also rounds its weights."""
@@ -197,6 +198,7 @@ def test_half_precision(dtype, size):
     assert_close(roi.float(), exact, atol=4 * unit, rtol=unit)
 
 
+@needs_float16
 def test_float16_does_not_overflow():
     """The sum of 56·56 cells of 20 is 62,720, and 65,504 is the largest number."""
     feature_map = torch.full((2, 3, 56, 56), 20.0, dtype=torch.float16)

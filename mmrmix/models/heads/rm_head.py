@@ -3,6 +3,8 @@ from typing import Dict, List, Tuple
 
 import torch
 import torch.nn.functional as F
+from mmengine.utils import digit_version
+from mmengine.utils.dl_utils import TORCH_VERSION
 from mmpretrain.evaluation.metrics import Accuracy
 from mmpretrain.models.heads import LinearClsHead
 from mmpretrain.structures import DataSample
@@ -12,6 +14,12 @@ from mmrmix.history import MixedBatch, UsesHistory
 from mmrmix.registry import MODELS
 
 from .roi_pooling import gap_and_roi_pool
+
+# The history is a side effect of the loss. torch 2.1 loses it in a compiled
+# model, without a word; 2.8 keeps it in one graph. Where that was not tried,
+# the loss runs outside the compiled part.
+_KEEPS_SIDE_EFFECTS = digit_version(TORCH_VERSION) >= digit_version('2.8')
+_compilable = (lambda function: function) if _KEEPS_SIDE_EFFECTS else torch.compiler.disable
 
 
 @MODELS.register_module()
@@ -96,6 +104,7 @@ class RMHead(UsesHistory, LinearClsHead):
         """
         return F.adaptive_avg_pool2d(self._feature_map(feats), 1).flatten(1)
 
+    @_compilable
     def loss(self, feats: Tuple[Tensor], data_samples: List[DataSample], **kwargs) -> Dict[str, Tensor]:
         """Losses of one step; commits the step as the new history.
 
