@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from .hooks import RMHistoryHook
+from .hooks import EpochSeedHook, RMHistoryHook
 from .schedulers import WarmupCosineLR
 
-__all__ = ['RMHistoryHook', 'WarmupCosineLR']
+__all__ = ['EpochSeedHook', 'RMHistoryHook', 'WarmupCosineLR']

@@ -227,16 +227,20 @@ def consistency_loss(roi_logits: Tensor, history_logits: Tensor, area_ratios: Te
         roi_logits (Tensor): Logits inside the box, ``(N, K)``, any float
             dtype.
         history_logits (Tensor): Logits that the pasted images got in the last
-            iteration, ``(N, K)``; no gradient flows into them.
+            iteration, ``(N, K)``; no gradient flows into them. A sample whose
+            logits are not all finite (an overflow in mixed precision) has
+            nothing to be aligned with and counts as zero.
         area_ratios (Tensor): λ in [0, 1], ``(N,)``, float32.
 
     Returns:
         Tensor: Scalar, float32.
     """
+    is_finite = torch.isfinite(history_logits).all(dim=1)
+    target = torch.where(is_finite[:, None], history_logits.detach().float(), 0.0)
     divergence = F.kl_div(
         F.log_softmax(roi_logits.float(), dim=1),
-        F.log_softmax(history_logits.detach().float(), dim=1),
+        F.log_softmax(target, dim=1),
         reduction='none',
         log_target=True,
     ).sum(1)
-    return (area_ratios * divergence).mean()
+    return (torch.where(is_finite, area_ratios, 0.0) * divergence).mean()

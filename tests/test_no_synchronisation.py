@@ -1,0 +1,49 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""Nothing in a training step reads a value from the device.
+
+On the meta device tensors have shapes and no values: whatever would wait for
+a GPU (``.item()``, ``.cpu()``, ``nonzero``, a Python ``if`` on a tensor)
+raises an error there.
+"""
+
+import pytest
+import torch
+
+from mmrmix import RMHistory
+from mmrmix.models import RecursiveMix, RMHead
+
+
+@pytest.fixture(autouse=True)
+def _addresses(monkeypatch):
+    """Memory of meta tensors has no address, by which the augment tells a reused buffer."""
+    monkeypatch.setattr(torch.Tensor, 'data_ptr', lambda tensor: id(tensor))
+
+
+@pytest.mark.parametrize('share_fc', [False, True])
+@pytest.mark.parametrize('interpolation', ['nearest', 'bilinear'])
+@pytest.mark.parametrize('options', [dict(), dict(per_sample=True), dict(cut=True)], ids=str)
+def test_step_on_the_meta_device(options, interpolation, share_fc):
+    augment = RecursiveMix(interpolation=interpolation, **options)
+    head = RMHead(num_classes=10, in_channels=8, share_fc=share_fc, cal_acc=True, topk=(1, 5)).to('meta')
+    augment.history = head.history = RMHistory()
+    for num_samples in (4, 4, 6, 3):
+        images = torch.empty(num_samples, 3, 32, 24, device='meta')
+        inputs, scores = augment(images, torch.empty(num_samples, 10, device='meta'))
+        assert inputs is images and scores.is_meta
+        feature_map = torch.empty(num_samples, 8, 4, 3, device='meta', requires_grad=True)
+        losses = head.loss((feature_map,), None)
+        (losses['loss_cls'] + losses['loss_consistency']).backward()
+        assert feature_map.grad.is_meta and head.history.triple.logits.is_meta
+
+
+def test_mixing_within_the_batch_on_the_meta_device():
+    augment = RecursiveMix(with_history=False)
+    augment.history = RMHistory()
+    _, scores = augment(torch.empty(4, 3, 32, 24, device='meta'), torch.empty(4, 10, device='meta'))
+    assert scores.is_meta
+
+
+@pytest.mark.parametrize('synchronise', [torch.Tensor.item, torch.Tensor.cpu, torch.Tensor.nonzero, bool])
+def test_the_meta_device_finds_synchronisation(synchronise):
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        synchronise(torch.empty(1, device='meta'))
