@@ -7,6 +7,8 @@ DEMO_CONFIG := configs/demo/resnet10_1xb64_fashion-mnist.py
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --progress-bar off -c requirements/constraints.txt
+# Whether packages are there, without the seconds that importing them takes.
+HAS := $(PY) -c 'import sys; from importlib.util import find_spec; sys.exit(not all(map(find_spec, sys.argv[1:])))'
 # The checkout itself is what runs, also in a shared environment.
 export PYTHONPATH := $(CURDIR)
 # mmpretrain and mmengine warn of their own deprecations at every start.
@@ -23,7 +25,7 @@ $(PY):
 # Minutes for torch (2.5 GB of downloads), seconds for the rest: classification
 # needs no compiled operators, so mmcv is built without them.
 env: $(PY)  ## Environment for training: torch, mmengine, mmcv (pure Python), mmpretrain
-	@$(PY) -c 'import mmcv, mmpretrain, torchvision' 2>/dev/null || { \
+	@$(HAS) torch torchvision mmengine mmcv mmpretrain matplotlib || { \
 	    echo "Installing torch and the mm packages into $(VENV): about 5 minutes …"; \
 	    $(PIP) setuptools wheel ninja psutil packaging numpy torch torchvision && \
 	    $(PIP) onedl-mmengine onedl-mmpretrain onedl-mmcv -r requirements/runtime.txt; }
@@ -35,8 +37,8 @@ env-full: env  ## The whole environment: mmcv with operators, mmdet, mmseg, test
 	    echo "Installing mmcv with compiled operators: about 10 minutes where it has to be built …"; \
 	    CFLAGS=-g0 MAX_JOBS=$$(nproc) $(PIP) --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv && \
 	    $(PY) -c 'import mmcv.ops'; }
-	@$(PY) -c 'import mmdet, mmseg' 2>/dev/null || $(PIP) -r requirements/onedl.txt
-	@$(PY) -c 'import pytest, xdist, hypothesis, ruff, build' 2>/dev/null || $(PIP) -r requirements/tests.txt
+	@$(HAS) mmdet mmseg || $(PIP) -r requirements/onedl.txt
+	@$(HAS) pytest xdist hypothesis ruff scipy build || $(PIP) -r requirements/tests.txt
 
 demo: env  ## Train RecursiveMix on Fashion-MNIST, evaluate, draw
 	$(PY) tools/dataset_tools/prepare_fashion_mnist.py

@@ -119,6 +119,14 @@ def test_wrong_options_are_explained(data, tmp_path):
     assert 'usage' in run('bash', ROOT / 'tools/dist_train.sh', expect=2)
 
 
+def test_no_workers_on_the_command_line(data, tmp_path):
+    """A config with workers, which mmpretrain's tools would keep alive, trains without them, too."""
+    config = tmp_path / 'with_workers.py'
+    config.write_text(f"_base_ = ['{DEMO}']\ntrain_dataloader = dict(num_workers=2)\n")
+    tool('train.py', config, '--work-dir', tmp_path, *options(data, 1), 'train_dataloader.num_workers=0')
+    assert (tmp_path / 'epoch_1.pth').is_file()
+
+
 def test_two_processes_on_a_cpu(data, tmp_path):
     """`tools/dist_train.sh CONFIG 2`, then `dist_test.sh`, without any GPU."""
     with socket.socket() as probe:

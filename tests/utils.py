@@ -79,4 +79,4 @@ def has_float16_on_cpu() -> bool:
 
 
 HALF_DTYPES = [torch.bfloat16, *([torch.float16] if has_float16_on_cpu() else [])]
-needs_float16 = pytest.mark.skipif(not has_float16_on_cpu(), reason='this torch has no float16 on CPUs')
+needs_float16 = pytest.mark.skipif(torch.float16 not in HALF_DTYPES, reason='this torch has no float16 on CPUs')

@@ -54,14 +54,14 @@ def load_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
     if cfg.get('default_scope') == 'mmpretrain':
         _set_mmpretrain_loader_defaults(cfg)
     if args.no_pin_memory:
         for name in DATALOADERS:
             if cfg.get(name):
                 cfg[name].pin_memory = False
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
     # As in all mm tools: command line > config > name of the config.
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir

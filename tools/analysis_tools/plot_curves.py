@@ -11,10 +11,7 @@ import sys
 from pathlib import Path
 from typing import Dict, List, Tuple
 
-import matplotlib
-
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 # Panel title → (key in the log, label); a run shows the keys that it has.
 PANELS = {
@@ -84,7 +81,8 @@ def draw(work_dirs: List[Path], path: Path) -> None:
         work_dirs (list[Path]): A line style for each run.
         path (Path): Picture to write.
     """
-    figure, axes = plt.subplots(1, len(PANELS), figsize=(5 * len(PANELS), 3.6))
+    figure = Figure(figsize=(5 * len(PANELS), 3.6), layout='tight')
+    axes = figure.subplots(1, len(PANELS))
     for work_dir, style in zip(work_dirs, itertools.cycle(['-', '--', ':', '-.'])):
         unit, by_key = curves(read_log(work_dir))
         for axis, (title, lines) in zip(axes, PANELS.items()):
@@ -98,10 +96,8 @@ def draw(work_dirs: List[Path], path: Path) -> None:
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend(fontsize=8)
-    figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    figure.savefig(path)
 
 
 def main() -> None:

@@ -11,9 +11,10 @@ import argparse
 from pathlib import Path
 from typing import List, Optional, Tuple
 
-import matplotlib
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
@@ -22,10 +23,6 @@ from torch import Tensor, nn
 
 from mmrmix import link_history
 from mmrmix.link import history_users
-
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt
-from matplotlib.patches import Rectangle
 
 COLUMNS = 8
 
@@ -94,7 +91,8 @@ def caption(scores: Tensor, classes: Optional[List[str]]) -> str:
 def draw(pictures: np.ndarray, captions: List[str], boxes: Optional[Tensor], title: str, path: Path) -> None:
     """Write the grid of images."""
     rows = -(-len(pictures) // COLUMNS)
-    figure, axes = plt.subplots(rows, COLUMNS, figsize=(1.9 * COLUMNS, 2.35 * rows + 0.6), squeeze=False)
+    figure = Figure(figsize=(1.9 * COLUMNS, 2.35 * rows + 0.6), layout='tight')
+    axes = figure.subplots(rows, COLUMNS, squeeze=False)
     for axis in axes.flat:
         axis.axis('off')
     for i, (axis, picture) in enumerate(zip(axes.flat, pictures)):
@@ -106,10 +104,8 @@ def draw(pictures: np.ndarray, captions: List[str], boxes: Optional[Tensor], tit
             frame = Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor='tab:orange', linewidth=1.5)
             axis.add_patch(frame)
     figure.suptitle(title)
-    figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    figure.savefig(path)
 
 
 def main() -> None:
