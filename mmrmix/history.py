@@ -1,29 +1,35 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """The history (x^h, y^h, p^h) of RecursiveMix and who shares it."""
 
-from typing import NamedTuple, Optional
+import logging
+from typing import List, NamedTuple, Optional
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.dist import get_rank
+from mmengine.logging import print_log
 from torch import Tensor
 
 
 class Triple(NamedTuple):
-    """A committed training step: all three fields stem from the same batch.
+    """A committed training step: all fields stem from the same batch.
 
     Attributes:
         inputs (Tensor): x^h, the mixed images, ``(N, C, H, W)``.
         scores (Tensor): y^h, their mixed labels in [0, 1], ``(N, K)``,
             float32.
         logits (Tensor): p^h, the logits that the classifier gave for them,
-            ``(N, K)``, detached.
+            ``(N, K)``, detached and finite.
+        is_finite (Tensor): Whether it gave finite ones, ``(N,)``, bool. Where
+            it did not (an overflow in mixed precision), ``logits`` is zero
+            and there is nothing to be aligned with.
     """
 
     inputs: Tensor
     scores: Tensor
     logits: Tensor
+    is_finite: Tensor
 
 
 class MixedBatch(NamedTuple):
@@ -41,6 +47,8 @@ class MixedBatch(NamedTuple):
             float32.
         history_logits (Tensor): p^h of the pasted images, ``(N, K)``,
             float32; all zero where nothing was pasted.
+        weights (Tensor): Weight of each sample in the consistency loss,
+            ``(N,)``, float32: λ, or 0 where p^h is not finite.
     """
 
     inputs: Tensor
@@ -49,20 +57,21 @@ class MixedBatch(NamedTuple):
     boxes: Tensor
     area_ratios: Tensor
     history_logits: Tensor
+    weights: Tensor
 
 
 def pad_batch(tensor: Tensor, num_samples: int) -> Tensor:
-    """Append zero rows until ``tensor`` has ``num_samples`` of them.
+    """Append zeros until ``tensor`` has ``num_samples`` rows.
 
     Args:
-        tensor (Tensor): ``(n, K)``.
+        tensor (Tensor): ``(n, K)`` or ``(n,)``.
         num_samples (int): N ≥ n.
 
     Returns:
-        Tensor: ``(N, K)``; ``tensor`` itself when n = N.
+        Tensor: ``(N, K)`` or ``(N,)``; ``tensor`` itself when n = N.
     """
     missing = num_samples - len(tensor)
-    return F.pad(tensor, (0, 0, 0, missing)) if missing else tensor
+    return F.pad(tensor, (*(0, 0) * (tensor.ndim - 1), 0, missing)) if missing else tensor
 
 
 class RMHistory:
@@ -74,7 +83,7 @@ class RMHistory:
     dropped when the next batch arrives, so the triple always belongs to one
     and the same batch.
 
-    Nothing is copied: the history holds references to the tensors it is given.
+    Images are not copied: the history holds a reference to those it is given.
 
     It also numbers the iterations, because the augment's randomness is a
     function of (seed, rank, iteration) and not a state: see
@@ -96,6 +105,7 @@ class RMHistory:
         self.iteration = 0
         self.triple: Optional[Triple] = None
         self._staged: Optional[MixedBatch] = None
+        self._restored_from: Optional[str] = None
 
     def next_generator(self) -> np.random.Generator:
         """Random stream of this iteration; the next call gives the next one's.
@@ -124,11 +134,14 @@ class RMHistory:
             boxes (Tensor): B in pixels, ``(N, 4)``, float32.
             area_ratios (Tensor): λ, ``(N,)``, float32.
         """
+        num_samples = len(scores)
         if self.triple is None:
-            history_logits = torch.zeros_like(scores)
+            history_logits, is_finite = torch.zeros_like(scores), torch.ones_like(area_ratios)
         else:
-            history_logits = pad_batch(self.triple.logits[: len(scores)].float(), len(scores))
-        self._staged = MixedBatch(inputs, scores, current_scores, boxes, area_ratios, history_logits)
+            history_logits = pad_batch(self.triple.logits[:num_samples].float(), num_samples)
+            is_finite = pad_batch(self.triple.is_finite[:num_samples], num_samples)
+        weights = area_ratios * is_finite
+        self._staged = MixedBatch(inputs, scores, current_scores, boxes, area_ratios, history_logits, weights)
 
     def take(self) -> Optional[MixedBatch]:
         """Hand the staged batch over, once.
@@ -146,7 +159,46 @@ class RMHistory:
             batch (MixedBatch): What :meth:`take` returned.
             logits (Tensor): p̃ of that batch, ``(N, K)``.
         """
-        self.triple = Triple(batch.inputs, batch.scores, logits.detach())
+        logits = logits.detach()
+        is_finite = torch.isfinite(logits).all(dim=1)
+        # One overflow in mixed precision would otherwise make the next loss
+        # NaN, too, and so on for ever.
+        logits = torch.where(is_finite[:, None], logits, 0.0)
+        self.triple = Triple(batch.inputs, batch.scores, logits, is_finite)
+
+    def restore(self, triple: Optional[Triple], source: str) -> None:
+        """Go on with the triple of a checkpoint, if the first batch is like it.
+
+        Args:
+            triple (Triple, optional): As it was saved.
+            source (str): The checkpoint, for messages.
+        """
+        self.clear()
+        self.triple = triple
+        self._restored_from = source
+
+    def drop_unlike(self, inputs: Tensor, scores: Tensor) -> None:
+        """Drop a restored triple whose data were other than the current ones.
+
+        Only the first batch after :meth:`restore` is looked at: images may
+        change their size in the middle of a training.
+
+        Args:
+            inputs (Tensor): The current images, ``(N, C, H, W)``.
+            scores (Tensor): Their labels, ``(N, K)``.
+        """
+        source, self._restored_from = self._restored_from, None
+        if source is None or self.triple is None:
+            return
+        now_and_then = [
+            ('image shape (C, H, W)', tuple(inputs.shape[1:]), tuple(self.triple.inputs.shape[1:])),
+            ('image dtype', inputs.dtype, self.triple.inputs.dtype),
+            ('number of classes', scores.shape[1], self.triple.scores.shape[1]),
+        ]
+        changes = [f'{name} {then} → {now}' for name, now, then in now_and_then if now != then]
+        if changes:
+            self.triple = None
+            warn_dropped(source, changes)
 
     def discard(self, *_) -> None:
         """Drop what is staged; the committed triple stays.
@@ -160,6 +212,22 @@ class RMHistory:
         """Forget the triple and what is staged; numbering goes on."""
         self.triple = None
         self._staged = None
+        self._restored_from = None
+
+
+def warn_dropped(source: str, changes: List[str]) -> None:
+    """Say that and why the history of a checkpoint is not used.
+
+    Args:
+        source (str): The checkpoint.
+        changes (list[str]): What is other than when it was saved.
+    """
+    print_log(
+        f'The RecursiveMix history in {source} was dropped, because it belongs to another training: '
+        f'{", ".join(changes)}. Training goes on from an empty history; the first batch is not mixed.',
+        logger='current',
+        level=logging.WARNING,
+    )
 
 
 class UsesHistory:

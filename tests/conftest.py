@@ -1,4 +1,10 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+import os
+
+# Some virtual machines announce AMX and then kill the process that uses it
+# (bfloat16 convolutions do). The variable counts before torch is imported.
+os.environ.setdefault('ONEDNN_MAX_CPU_ISA', 'AVX512_CORE_BF16')
+
 import pytest
 import torch
 from mmengine.registry import DefaultScope, init_default_scope

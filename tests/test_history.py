@@ -1,4 +1,6 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -37,10 +39,11 @@ class TestRMHistory:
         batch = history.take()
         assert all(a is b for a, b in zip(batch, staged))
         assert batch.history_logits.equal(torch.zeros(2, 3))
+        assert batch.weights.equal(batch.area_ratios)
         assert history.take() is None
         assert history.triple is None
 
-    def test_commit_keeps_references_and_detaches(self):
+    def test_commit_keeps_a_reference_to_the_images(self):
         history = RMHistory()
         stage(history)
         batch = history.take()
@@ -48,8 +51,8 @@ class TestRMHistory:
         history.commit(batch, logits)
         assert history.triple.inputs is batch.inputs
         assert history.triple.scores is batch.scores
-        assert history.triple.logits.data_ptr() == logits.data_ptr()
-        assert not history.triple.logits.requires_grad
+        assert history.triple.logits.equal(logits) and not history.triple.logits.requires_grad
+        assert history.triple.is_finite.tolist() == [True, True]
 
     def test_the_next_batch_gets_the_committed_logits(self):
         history = RMHistory()
@@ -69,6 +72,25 @@ class TestRMHistory:
         logits = history.take().history_logits
         assert logits.dtype == torch.float32
         assert logits.equal(torch.full((2, 3), 1.5))
+
+    @pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
+    @pytest.mark.parametrize('dtype', [torch.float32, torch.float16])
+    def test_logits_that_overflowed_are_never_committed(self, value, dtype):
+        history = RMHistory()
+        stage(history, num_samples=3)
+        logits = torch.ones(3, 3, dtype=dtype)
+        logits[1, 2] = value
+        history.commit(history.take(), logits)
+        assert history.triple.logits.tolist() == [[1, 1, 1], [0, 0, 0], [1, 1, 1]]
+        assert history.triple.logits.dtype is dtype
+        assert history.triple.is_finite.tolist() == [True, False, True]
+        # The images and labels are all right, and are mixed; the loss leaves the sample out.
+        for num_samples, weights in [(2, [1.4, 0]), (4, [1.4, 0, 1.4, 0])]:
+            *_, area_ratios = stage(history, num_samples=num_samples)
+            batch = history.take()
+            assert batch.area_ratios is area_ratios
+            assert batch.weights.tolist() == pytest.approx(weights)
+            assert batch.weights.dtype is torch.float32
 
     def test_discard_drops_only_what_is_staged(self):
         history = RMHistory()
@@ -103,6 +125,62 @@ class TestRMHistory:
         assert pad_batch(rows, 1) is rows
         assert pad_batch(rows, 3).tolist() == [[1, 2], [0, 0], [0, 0]]
         assert pad_batch(rows[:0], 2).tolist() == [[0, 0], [0, 0]]
+        assert pad_batch(torch.tensor([True]), 3).tolist() == [True, False, False]
+
+
+class TestRestore:
+    def triple(self, num_samples=2, **changes):
+        history = RMHistory()
+        stage(history, num_samples)
+        history.commit(history.take(), torch.ones(num_samples, 3))
+        return history.triple._replace(**changes)
+
+    def first_batch(self, history, shape=(2, 3, 4, 4), num_classes=3, dtype=torch.float32):
+        history.drop_unlike(torch.zeros(shape, dtype=dtype), torch.zeros(shape[0], num_classes))
+        return history.triple
+
+    def test_a_batch_like_the_saved_one_keeps_it(self):
+        for shape in [(2, 3, 4, 4), (1, 3, 4, 4), (7, 3, 4, 4)]:
+            history, triple = RMHistory(), self.triple()
+            history.restore(triple, 'epoch_1.pth')
+            assert self.first_batch(history, shape) is triple
+
+    @pytest.mark.parametrize(
+        'first_batch, message',
+        [
+            (dict(shape=(2, 3, 8, 4)), r'image shape \(C, H, W\) \(3, 4, 4\) → \(3, 8, 4\)'),
+            (dict(shape=(2, 1, 4, 4)), r'image shape \(C, H, W\) \(3, 4, 4\) → \(1, 4, 4\)'),
+            (dict(dtype=torch.float16), r'image dtype torch.float32 → torch.float16'),
+            (dict(num_classes=5), r'number of classes 3 → 5'),
+        ],
+    )
+    def test_other_data_drop_it_with_a_warning(self, first_batch, message):
+        history = RMHistory()
+        history.restore(self.triple(), 'epoch_1.pth')
+        with pytest.MonkeyPatch.context() as patch:
+            lines = []
+            patch.setattr('mmrmix.history.print_log', lambda text, **_: lines.append(text))
+            assert self.first_batch(history, **first_batch) is None
+        (line,) = lines
+        assert re.search(rf'history in epoch_1\.pth was dropped.*: {message}\. Training goes on', line)
+
+    def test_only_the_first_batch_is_compared(self):
+        """Images may change their size during a training; that is no reason to drop anything."""
+        history, triple = RMHistory(), self.triple()
+        history.restore(triple, 'epoch_1.pth')
+        self.first_batch(history)
+        assert self.first_batch(history, (2, 3, 8, 8)) is triple
+
+    def test_what_was_not_restored_is_not_compared(self):
+        history = RMHistory()
+        history.triple = triple = self.triple()
+        assert self.first_batch(history, (2, 3, 8, 8)) is triple
+        history.restore(None, 'epoch_1.pth')
+        assert self.first_batch(history, (2, 3, 8, 8)) is None
+        history.restore(self.triple(), 'epoch_1.pth')
+        history.clear()
+        history.triple = triple
+        assert self.first_batch(history, (2, 3, 8, 8)) is triple
 
 
 def draw(seed=0, rank=0, iteration=0, count=4096):

@@ -74,7 +74,9 @@ class BFloat16OptimWrapper(OptimWrapper):
         return torch.autocast('cpu', dtype=torch.bfloat16)
 
 
-def build_runner(tmp_path, augments=RM, probs=None, epochs=2, reset='epoch', head=None, hooks=(), **settings):
+def build_runner(
+    tmp_path, augments=RM, probs=None, epochs=2, reset='epoch', save='auto', head=None, hooks=(), **settings
+):
     """A runner of a tiny RM classifier on CPU; ``settings`` are further keys of its config."""
     loader = dict(batch_size=4, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True))
     config = dict(
@@ -88,7 +90,7 @@ def build_runner(tmp_path, augments=RM, probs=None, epochs=2, reset='epoch', hea
         train_dataloader=dict(**loader, dataset=dict(type='RMToyDataset')),
         train_cfg=dict(by_epoch=True, max_epochs=epochs),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05)),
-        custom_hooks=[dict(type='mmrmix.RMHistoryHook', reset=reset), *hooks, dict(type='Recorder')],
+        custom_hooks=[dict(type='mmrmix.RMHistoryHook', reset=reset, save=save), *hooks, dict(type='Recorder')],
         default_scope='mmpretrain',
         default_hooks=dict(checkpoint=None),
         randomness=dict(seed=11),

@@ -31,12 +31,17 @@ def make_head(**kwargs):
     return head
 
 
+def make_triple(num_samples):
+    scores, logits = torch.rand(num_samples, K).softmax(1), 3 * torch.randn(num_samples, K)
+    return Triple(torch.randn(num_samples, 3, 8, 8), scores, logits, torch.ones(num_samples, dtype=torch.bool))
+
+
 def staged_case(head, scores=None):
     """A feature map whose mixed batch is staged, all random."""
     scores = torch.rand(4, K).softmax(1) if scores is None else scores
     current = torch.eye(K)[[1, 0, 4, 2]]
     inputs = torch.randn(4, 3, 8, 8)
-    head.history.triple = Triple(torch.randn(4, 3, 8, 8), torch.rand(4, K).softmax(1), 3 * torch.randn(4, K))
+    head.history.triple = make_triple(4)
     head.history.stage(inputs, scores, current, torch.tensor(BOXES), torch.tensor(AREA_RATIOS))
     return torch.randn(4, C, 4, 4), inputs, scores, head.history.triple.logits.double().numpy()
 
@@ -123,7 +128,7 @@ def test_history_is_no_part_of_the_graph():
 @pytest.mark.parametrize('share_fc', [False, True])
 def test_nothing_staged(labels, share_fc):
     head = make_head(share_fc=share_fc)
-    head.history.triple = triple = Triple(torch.randn(2, 3, 8, 8), torch.rand(2, K), torch.randn(2, K))
+    head.history.triple = triple = make_triple(2)
     scores = np.float32(np.eye(K))[[3, 0, 1]]
     data_samples = samples(scores)
     for sample in data_samples:

@@ -1,33 +1,55 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from typing import Optional
+from typing import Any, Dict, List, Optional
 
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
 
-from mmrmix.history import RMHistory
+from mmrmix.history import RMHistory, Triple, warn_dropped
 from mmrmix.link import history_users, link_history
 from mmrmix.registry import HOOKS
+
+from .saving import (
+    HOOK_MESSAGES,
+    gather_to_main,
+    is_saved_after_epoch,
+    is_saved_after_iter,
+    may_be_saved_after_val,
+)
+
+SAVE_MODES = ('auto', 'none')
+FORMAT = 1
 
 
 @HOOKS.register_module()
 class RMHistoryHook(Hook):
-    """Carry the history of RecursiveMix through a training run.
+    """Carry the history of RecursiveMix through a training run and restarts.
 
-    Links RecursiveMix and RMHead, numbers the iterations and clears the
-    history at epoch starts.
+    Links RecursiveMix and RMHead, numbers the iterations, clears the history
+    at epoch starts, and keeps it in checkpoints.
+
+    A checkpoint holds, under ``hook_msgs.rm_history``, the history of every
+    process: at most one batch of inputs and labels each, and nothing where the
+    next epoch starts with an empty history anyway. ``resume`` brings it back
+    to the process that it comes from; ``load_from`` never does.
 
     Note:
         Its priority is below that of mmpretrain's ``SwitchRecipeHook``, so
-        that augments which that hook has just swapped in are linked, too.
+        that augments which that hook has just swapped in are linked, too, and
+        above that of ``CheckpointHook``, before which it gathers the history.
 
     Args:
         reset (str, optional): ``'epoch'`` clears the history at every epoch
             start, as the authors' code does; None never clears it, which is
             the paper's formula. An iteration-based loop counts as one epoch.
             Defaults to ``'epoch'``.
+        save (str): ``'auto'`` saves the history where it outlives the
+            checkpoint: with ``reset=None`` and in iteration-based loops.
+            ``'none'`` leaves it out; the first batch after a resume is then
+            not mixed. Defaults to ``'auto'``.
 
     Raises:
-        ValueError: If reset is neither.
+        ValueError: If reset or save is none of these.
 
     Example:
         >>> custom_hooks = [dict(type='mmrmix.RMHistoryHook')]
@@ -35,12 +57,31 @@ class RMHistoryHook(Hook):
 
     priority = 'BELOW_NORMAL'
 
-    def __init__(self, reset: Optional[str] = 'epoch') -> None:
+    def __init__(self, reset: Optional[str] = 'epoch', save: str = 'auto') -> None:
         if reset not in ('epoch', None):
             raise ValueError(f'reset={reset!r} must be "epoch" (clear at every epoch start) or None (never clear).')
+        if save not in SAVE_MODES:
+            raise ValueError(f'save={save!r} must be "auto" (where the history outlives the checkpoint) or "none".')
         self.reset = reset
+        self.save = save
         self.history: Optional[RMHistory] = None
         self._linked = ''
+        self._gathered: Optional[List[Optional[dict]]] = None
+        self._is_resumed = False
+        self._resumed: Optional[dict] = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+        """Take the history out of a checkpoint that is resumed.
+
+        Args:
+            runner (Runner): The runner of the training process.
+            checkpoint (dict): The checkpoint, in every process.
+        """
+        saved = checkpoint.get(HOOK_MESSAGES, {}).pop('rm_history', None)
+        # load_from comes here, too, and starts a training of its own.
+        if runner._resume:
+            self._is_resumed = True
+            self._resumed = saved
 
     def before_train(self, runner: Runner) -> None:
         """Compare the numbers of classes before the first step.
@@ -62,19 +103,23 @@ class RMHistoryHook(Hook):
                 )
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Link what has to share the history, and clear it if wanted.
+        """Link what shares the history; clear it if wanted; resume it once.
 
         Args:
             runner (Runner): The runner of the training process.
 
         Raises:
             ValueError: If there is nothing to link, see
-                :func:`mmrmix.link_history`.
+                :func:`mmrmix.link_history`, or if what the checkpoint holds
+                is no history of this package.
         """
         self.history = link_history(runner.model)
         self._log_link(runner)
         if self.reset == 'epoch':
             self.history.clear()
+        if self._is_resumed:
+            self._resume(runner)
+            self._is_resumed, self._resumed = False, None
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
         """Tell the history which iteration this is.
@@ -86,6 +131,107 @@ class RMHistoryHook(Hook):
         """
         self.history.seed = runner.seed
         self.history.iteration = runner.iter
+        self._gathered = None
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None, outputs: Optional[dict] = None
+    ) -> None:
+        """Gather the history of all processes if a checkpoint is due.
+
+        Args:
+            runner (Runner): The runner of the training process.
+            batch_idx (int): Index of the batch in the loader; not used.
+            data_batch (dict, optional): The batch; not used.
+            outputs (dict, optional): Losses of the step; not used.
+        """
+        if self._is_kept(runner) and is_saved_after_iter(runner):
+            self._gathered = gather_to_main(_pack(self.history.triple))
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Gather the history of all processes if a checkpoint is due.
+
+        Args:
+            runner (Runner): The runner of the training process.
+        """
+        if self._is_kept(runner) and is_saved_after_epoch(runner):
+            self._gathered = gather_to_main(_pack(self.history.triple))
+
+    def after_val_epoch(self, runner: Runner, metrics: Optional[Dict[str, float]] = None) -> None:
+        """Gather the history of all processes if a best checkpoint may be due.
+
+        Args:
+            runner (Runner): The runner of the training process.
+            metrics (dict, optional): Results of the validation; not used.
+        """
+        if self.history is not None and self._is_kept(runner) and may_be_saved_after_val(runner):
+            self._gathered = gather_to_main(_pack(self.history.triple))
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+        """Put the gathered history into the checkpoint.
+
+        Args:
+            runner (Runner): The runner of the training process.
+            checkpoint (dict): The checkpoint, in the main process.
+        """
+        if self.history is None or not self._is_kept(runner):
+            return
+        triples = self._gathered
+        if triples is None:
+            if get_world_size() > 1:
+                # The other processes are not here, waiting for them would hang.
+                runner.logger.warning(
+                    'A checkpoint is saved without the RecursiveMix history: it was asked for at a point that '
+                    'CheckpointHook does not save at, where the history of the other processes is out of reach.'
+                )
+                return
+            triples = [_pack(self.history.triple)]
+        checkpoint.setdefault(HOOK_MESSAGES, {})['rm_history'] = dict(
+            format=FORMAT, settings=self._settings(runner), triples=triples
+        )
+
+    def _is_kept(self, runner: Runner) -> bool:
+        """Whether the history of now is still of use after a resume."""
+        is_one_epoch = isinstance(runner.train_loop, IterBasedTrainLoop)
+        return self.save == 'auto' and (self.reset is None or is_one_epoch)
+
+    def _resume(self, runner: Runner) -> None:
+        """Bring back what this process had, or say why not."""
+        if not self._is_kept(runner) or self._resumed is None:
+            reason = (
+                'the checkpoint has none'
+                if self._is_kept(runner)
+                else f'with reset={self.reset!r} and save={self.save!r} it is not kept'
+            )
+            runner.logger.info(f'Resumed with an empty RecursiveMix history: {reason}.')
+            return
+        source = runner._load_from or find_latest_checkpoint(runner.work_dir)
+        if not isinstance(self._resumed, dict) or self._resumed.get('format') != FORMAT:
+            raise ValueError(
+                f'{source}: {HOOK_MESSAGES}["rm_history"] is no history that this version of mmrmix (format {FORMAT}) '
+                'can read. Upgrade mmrmix, or go on without it: custom_hooks=[dict(type="mmrmix.RMHistoryHook", '
+                'save="none")].'
+            )
+        now, then = self._settings(runner), self._resumed['settings']
+        changes = [f'{name} {then.get(name)} → {now[name]}' for name in now if now[name] != then.get(name)]
+        if changes:
+            warn_dropped(source, changes)
+            return
+        triple = self._resumed['triples'][get_rank()]
+        device = next(runner.model.parameters()).device
+        if triple is not None:
+            triple = Triple(**{name: value.to(device) for name, value in triple.items()})
+        self.history.restore(triple, source)
+        runner.logger.info(f'Resumed with the RecursiveMix history of iteration {runner.iter}.')
+
+    def _settings(self, runner: Runner) -> Dict[str, Any]:
+        """What has to be the same for a history to be of use."""
+        _, augments = history_users(runner.model)
+        loader = runner.train_dataloader
+        return {
+            'number of processes': get_world_size(),
+            'batch size': loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None),
+            'augments': [repr(augment) for augment in augments],
+        }
 
     def _log_link(self, runner: Runner) -> None:
         """Say what is linked, once and again when it changes."""
@@ -95,3 +241,11 @@ class RMHistoryHook(Hook):
         if linked != self._linked:
             self._linked = linked
             runner.logger.info(f'{linked} share one history, reset={self.reset!r}, seed={runner.seed}.')
+
+
+def _pack(triple: Optional[Triple]) -> Optional[dict]:
+    """A copy in main memory that holds no more than the triple itself."""
+    if triple is None:
+        return None
+    # A view would bring the whole storage that it looks into along.
+    return {name: value.to('cpu', copy=True) for name, value in triple._asdict().items()}

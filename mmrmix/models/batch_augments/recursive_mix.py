@@ -145,6 +145,7 @@ class RecursiveMix(UsesHistory):
         """Images ``(n, C, H', W')`` and labels ``(n, K)`` to paste, n ≤ N."""
         if not self.with_history:
             return inputs, scores
+        self.history.drop_unlike(inputs, scores)
         triple = self.history.triple
         if triple is None:
             return inputs[:0], scores[:0]

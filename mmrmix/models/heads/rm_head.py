@@ -137,9 +137,7 @@ class RMHead(UsesHistory, LinearClsHead):
             mixed = batch or self._unmixed(feature_map)
             pooled, roi = gap_and_roi_pool(feature_map, mixed.boxes, mixed.inputs.shape[-2:])
             roi_logits = (self.fc if self.share_fc else self.fc_roi)(roi)
-            losses['loss_consistency'] = self.omega * consistency_loss(
-                roi_logits, mixed.history_logits, mixed.area_ratios
-            )
+            losses['loss_consistency'] = self.omega * consistency_loss(roi_logits, mixed.history_logits, mixed.weights)
         else:
             pooled = self.pre_logits(feats)
         logits = self.fc(pooled)
@@ -205,6 +203,7 @@ class RMHead(UsesHistory, LinearClsHead):
             boxes=scores.new_zeros(num_samples, 4),
             area_ratios=scores.new_zeros(num_samples),
             history_logits=scores,
+            weights=scores.new_zeros(num_samples),
         )
 
 
@@ -216,7 +215,7 @@ def _target(data_samples: List[DataSample]) -> Tensor:
     return torch.cat([sample.gt_label for sample in data_samples])
 
 
-def consistency_loss(roi_logits: Tensor, history_logits: Tensor, area_ratios: Tensor) -> Tensor:
+def consistency_loss(roi_logits: Tensor, history_logits: Tensor, weights: Tensor) -> Tensor:
     r"""Second term of Eq. 5, without ω.
 
     .. math::
@@ -227,20 +226,17 @@ def consistency_loss(roi_logits: Tensor, history_logits: Tensor, area_ratios: Te
         roi_logits (Tensor): Logits inside the box, ``(N, K)``, any float
             dtype.
         history_logits (Tensor): Logits that the pasted images got in the last
-            iteration, ``(N, K)``; no gradient flows into them. A sample whose
-            logits are not all finite (an overflow in mixed precision) has
-            nothing to be aligned with and counts as zero.
-        area_ratios (Tensor): λ in [0, 1], ``(N,)``, float32.
+            iteration, ``(N, K)``; no gradient flows into them.
+        weights (Tensor): λ in [0, 1], ``(N,)``, float32; 0 leaves a sample
+            out.
 
     Returns:
         Tensor: Scalar, float32.
     """
-    is_finite = torch.isfinite(history_logits).all(dim=1)
-    target = torch.where(is_finite[:, None], history_logits.detach().float(), 0.0)
     divergence = F.kl_div(
         F.log_softmax(roi_logits.float(), dim=1),
-        F.log_softmax(target, dim=1),
+        F.log_softmax(history_logits.detach().float(), dim=1),
         reduction='none',
         log_target=True,
     ).sum(1)
-    return (torch.where(is_finite, area_ratios, 0.0) * divergence).mean()
+    return (weights * divergence).mean()

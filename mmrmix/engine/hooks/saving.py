@@ -1,0 +1,90 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""When mmengine saves, and what the hooks of mmrmix add to a checkpoint.
+
+``Runner.save_checkpoint`` and ``before_save_checkpoint`` run in the main
+process only. What has to come from every process is gathered earlier, at a
+point that all of them reach: right before ``CheckpointHook`` does its work.
+"""
+
+from typing import Any, List, Optional
+
+from mmengine.dist import broadcast_object_list, get_rank, get_world_size, is_main_process
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+
+# mmpretrain's publish_model.py removes this key from a checkpoint.
+HOOK_MESSAGES = 'hook_msgs'
+
+
+def is_saved_after_epoch(runner: Runner) -> bool:
+    """Whether a checkpoint is saved in ``after_train_epoch``.
+
+    Args:
+        runner (Runner): In ``after_train_epoch``.
+
+    Returns:
+        bool: The same in every process.
+    """
+    return any(
+        hook.by_epoch
+        and (
+            hook.every_n_epochs(runner, hook.interval, hook.save_begin)
+            or (hook.save_last and hook.is_last_train_epoch(runner))
+        )
+        for hook in _checkpoint_hooks(runner)
+    )
+
+
+def is_saved_after_iter(runner: Runner) -> bool:
+    """Whether a checkpoint is saved in ``after_train_iter``.
+
+    Args:
+        runner (Runner): In ``after_train_iter``.
+
+    Returns:
+        bool: The same in every process.
+    """
+    return any(
+        not hook.by_epoch
+        and (
+            hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
+            or (hook.save_last and hook.is_last_train_iter(runner))
+        )
+        for hook in _checkpoint_hooks(runner)
+    )
+
+
+def may_be_saved_after_val(runner: Runner) -> bool:
+    """Whether a checkpoint may be saved in ``after_val_epoch``, as a new best.
+
+    Args:
+        runner (Runner): In ``after_val_epoch``.
+
+    Returns:
+        bool: The same in every process.
+    """
+    return any(hook.save_best for hook in _checkpoint_hooks(runner))
+
+
+def gather_to_main(value: Any) -> Optional[List[Any]]:
+    """Bring a value of every process to the main one. A collective.
+
+    One after the other, so that never more than one value takes up memory of
+    a device; gathering would take that of all.
+
+    Args:
+        value (Any): Can be pickled.
+
+    Returns:
+        list or None: The values by rank, in the main process.
+    """
+    values = []
+    for rank in range(get_world_size()):
+        box = [value if rank == get_rank() else None]
+        broadcast_object_list(box, src=rank)
+        values += box if is_main_process() else []
+    return values or None
+
+
+def _checkpoint_hooks(runner: Runner) -> List[CheckpointHook]:
+    return [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
