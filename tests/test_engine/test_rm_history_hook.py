@@ -75,7 +75,16 @@ class BFloat16OptimWrapper(OptimWrapper):
 
 
 def build_runner(
-    tmp_path, augments=RM, probs=None, epochs=2, reset='epoch', save='auto', head=None, hooks=(), **settings
+    tmp_path,
+    augments=RM,
+    probs=None,
+    epochs=2,
+    reset='epoch',
+    save='auto',
+    head=None,
+    hooks=(),
+    num_classes=10,
+    **settings,
 ):
     """A runner of a tiny RM classifier on CPU; ``settings`` are further keys of its config."""
     loader = dict(batch_size=4, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True))
@@ -85,7 +94,7 @@ def build_runner(
             backbone=TINY_BACKBONE,
             head=head or dict(type='mmrmix.RMHead', num_classes=10, in_channels=8),
             train_cfg=dict(augments=augments, probs=probs),
-            data_preprocessor=dict(num_classes=10, to_onehot=True, mean=[128] * 3, std=[64] * 3),
+            data_preprocessor=dict(num_classes=num_classes, to_onehot=True, mean=[128] * 3, std=[64] * 3),
         ),
         train_dataloader=dict(**loader, dataset=dict(type='RMToyDataset')),
         train_cfg=dict(by_epoch=True, max_epochs=epochs),
