@@ -13,10 +13,15 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import init_default_scope
+from mmpretrain.registry import HOOKS
 
 from mmrmix import link_history
+from tests.test_engine.test_resume import ACCUMULATION, HOOKS_FOR_RESUME, settings_for, train_with_cuts
+from tests.test_engine.test_rm_history_hook import build_runner
 from tests.test_engine.test_rm_history_hook import train as train_with_runner
 from tests.utils import build_classifier, make_batch, sgd
 
@@ -78,13 +83,7 @@ def count_collectives(steps=3, **model):
 
 
 def runner(folder):
-    runner, steps = train_with_runner(
-        folder,
-        epochs=2,
-        reset=None,
-        launcher='pytorch',
-        model_wrapper_cfg=dict(type='MMDistributedDataParallel', device_ids=None),
-    )
+    runner, steps = train_with_runner(folder, epochs=2, reset=None, **LAUNCHED)
     return dict(
         wrapped=type(runner.model).__name__,
         iterations=[step['iteration'] for step in steps],
@@ -92,6 +91,90 @@ def runner(folder):
         sizes=[len(step['after'].inputs) for step in steps],
         parameters=parameters(runner.model.module),
     )
+
+
+LAUNCHED = dict(launcher='pytorch', model_wrapper_cfg=dict(type='MMDistributedDataParallel', device_ids=None))
+
+
+@HOOKS.register_module()
+class CountCollectives(Hook):
+    """Number of calls of each collective in the third and fourth step, with all that hooks do around them."""
+
+    priority = 'VERY_LOW'
+
+    def __init__(self):
+        self.profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == 1:
+            self.profile.start()
+        elif runner.iter == 3:
+            self.profile.stop()
+
+    @property
+    def counts(self):
+        return Counter(event.name for event in self.profile.events() if event.name.startswith('c10d::'))
+
+
+def collectives_of_a_run(folder, **settings):
+    """Of a run with hooks that saves after its fifth iteration, not before."""
+    settings = {**settings_for('iterations'), **LAUNCHED, **settings}
+    hooks = [*HOOKS_FOR_RESUME, dict(type='CountCollectives')]
+    runner, _ = train_with_runner(folder, reset=None, hooks=hooks, **settings)
+    return next(hook for hook in runner.hooks if isinstance(hook, CountCollectives)).counts
+
+
+def collectives_of_a_plain_run(folder):
+    """The same without anything of mmrmix."""
+    config = {**settings_for('iterations'), **LAUNCHED}
+    config.pop('epochs')
+    config['default_hooks']['checkpoint']['type'] = 'CheckpointHook'
+    runner = build_runner(
+        folder,
+        augments=CUTMIX,
+        head=dict(type='LinearClsHead', num_classes=10, in_channels=8),
+        custom_hooks=[dict(type='CountCollectives')],
+        **config,
+    )
+    runner.model.module.neck = torch.nn.Sequential()
+    runner.model.module.neck.forward = lambda feats: (feats[-1].mean((2, 3)),)
+    runner.train()
+    return next(hook for hook in runner.hooks if isinstance(hook, CountCollectives)).counts
+
+
+@HOOKS.register_module()
+class SaveAnywhere(Hook):
+    """Saves where CheckpointHook does not, from the main process only, as some hooks do."""
+
+    priority = 'VERY_LOW'
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 2 and is_main_process():
+            runner.save_checkpoint(runner.work_dir, 'anywhere.pth', meta=dict(epoch=0, iter=2))
+
+
+def resumed(folder):
+    """Unbroken and broken runs, which have to end alike. A rank has batches of 4 and 3 images, 2 in an epoch."""
+    settings = dict(
+        epochs=dict(
+            cuts=(1, 3, 4),
+            augments=[RM, CUTMIX],
+            probs=[0.5, 0.4],
+            optim_wrapper=ACCUMULATION,
+            hooks=[*HOOKS_FOR_RESUME, dict(type='EMAHook')],
+        ),
+        iterations=dict(cuts=(2, 6, 11), hooks=[*HOOKS_FOR_RESUME, dict(type='SaveAnywhere')]),
+    )
+    results = {}
+    for loop, extra in settings.items():
+        cuts = extra.pop('cuts')
+        config = {**settings_for(loop, interval=2 if loop == 'iterations' else 1), **LAUNCHED, **extra, 'reset': None}
+        config['default_hooks']['checkpoint'].update(save_best='auto')
+        results[loop] = [
+            train_with_cuts(folder / f'{loop}_{name}', at, **config)
+            for name, at in (('unbroken', ()), ('broken', cuts))
+        ]
+    return results
 
 
 def main(rank, world_size, folder):
@@ -112,7 +195,10 @@ def main(rank, world_size, folder):
             beside_cutmix=train(rank, augments=[RM, CUTMIX], probs=[0.5, 0.4]),
             collectives=count_collectives(),
             plain_collectives=count_collectives(**plain),
-            runner=runner(folder / f'runner{rank}'),
+            runner=runner(folder / 'runner'),
+            run_collectives=collectives_of_a_run(folder / 'run'),
+            plain_run_collectives=collectives_of_a_plain_run(folder / 'plain_run'),
+            resumed=resumed(folder),
         ),
         folder / f'rank{rank}.pth',
     )

@@ -10,15 +10,22 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from .test_engine.test_resume import assert_same_bits, settings_for
+from .test_engine.test_rm_history_hook import train
+
 ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason='torch was built without gloo')
 
 
 @pytest.fixture(scope='module')
-def ranks(tmp_path_factory):
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp('ddp')
+
+
+@pytest.fixture(scope='module')
+def ranks(folder):
     """What each of the two processes found."""
-    folder = tmp_path_factory.mktemp('ddp')
     # They meet in a file, so no port can be taken.
     environment = {
         **os.environ,
@@ -48,7 +55,7 @@ def ranks(tmp_path_factory):
         for process in processes:
             process.kill()
     assert codes == [0, 0], '\n'.join(log.read_text()[-2000:] for log in logs)
-    return [torch.load(folder / f'rank{rank}.pth') for rank in range(2)]
+    return [torch.load(folder / f'rank{rank}.pth', weights_only=False) for rank in range(2)]
 
 
 @pytest.mark.parametrize('run', ['rm', 'beside_cutmix', 'runner'])
@@ -100,3 +107,50 @@ def test_runner_with_the_hook(ranks):
         assert run['iterations'] == [0, 1, 2, 3]
         assert run['seeds'] == [11] * 4
         assert run['sizes'] == [4, 1, 4, 1]
+
+
+def test_no_collective_of_our_hooks(ranks):
+    """Steps of a whole run with all hooks, between two checkpoints, against one without mmrmix."""
+    for rank in ranks:
+        assert rank['plain_run_collectives']['c10d::allreduce_'] == 2
+        assert rank['run_collectives'] == rank['plain_run_collectives']
+
+
+@pytest.mark.parametrize('loop', ['epochs', 'iterations'])
+def test_resume_is_exact(ranks, loop):
+    for rank in ranks:
+        unbroken, broken = rank['resumed'][loop]
+        assert_same_bits(broken, unbroken)
+    # Each rank got its own history back, not the main one's.
+    first, second = (rank['resumed'][loop][1] for rank in ranks)
+    assert first['losses'] != second['losses']
+    assert not first['triple']['inputs'].equal(second['triple']['inputs'])
+    assert_same_bits(first['weights'], second['weights'])
+
+
+def test_checkpoint_holds_the_history_of_every_rank(ranks, folder):
+    checkpoint = torch.load(folder / 'iterations_unbroken/iter_12.pth', weights_only=False)
+    entry = checkpoint['hook_msgs']['rm_history']
+    assert entry['settings']['number of processes'] == 2
+    for rank, saved in zip(ranks, entry['triples']):
+        triple = rank['resumed']['iterations'][0]['triple']
+        assert all(saved[name].equal(triple[name]) for name in triple)
+
+
+def test_save_from_one_rank_does_not_hang(ranks, folder):
+    """A hook that saves in the main process only: no history, and a warning instead of a deadlock."""
+    assert 'hook_msgs' not in torch.load(folder / 'iterations_unbroken/anywhere.pth', weights_only=False)
+    (log,) = (folder / 'iterations_unbroken').glob('*/*.log')
+    assert log.read_text().count('WARNING - A checkpoint is saved without the RecursiveMix history') == 1
+
+
+def test_resume_with_another_number_of_processes(ranks, folder, tmp_path):
+    settings = settings_for('iterations')
+    settings['train_cfg']['max_iters'] = 14
+    load_from = str(folder / 'iterations_unbroken/iter_12.pth')
+    _, steps = train(tmp_path, reset=None, resume=True, load_from=load_from, **settings)
+    assert steps[0]['runner_iter'] == 12 and steps[0]['before'] is None
+    (log,) = tmp_path.glob('*/*.log')
+    assert (
+        'iter_12.pth was dropped, because it belongs to another training: number of processes 2 → 1' in log.read_text()
+    )

@@ -38,13 +38,16 @@ class TestAtomicLocalBackend:
             raise KeyboardInterrupt
 
         class File(io.FileIO):
+            def __init__(self, path, mode):
+                super().__init__(str(path), mode)
+
             def write(self, content):
                 super().write(content[:3])
                 kill()
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             if at == 'write':
-                patch.setattr(checkpoint_files.Path, 'open', File)
+                patch.setattr(checkpoint_files.Path, 'open', lambda path, mode: File(path, mode))
             else:
                 patch.setattr(checkpoint_files.os, at, kill)
             backend.put(b'second', path)
@@ -170,7 +173,7 @@ class TestFindIntactCheckpoint:
 
 class TestSafeCheckpointHook:
     def test_one_checkpoint_is_not_safe(self):
-        with pytest.raises(ValueError, match='max_keep_ckpts=1: mmengine deletes .* Set it to 2'):
+        with pytest.raises(ValueError, match=r'max_keep_ckpts=1: mmengine deletes .* Set it to 2'):
             SafeCheckpointHook(max_keep_ckpts=1)
 
     def test_other_backends_are_left_alone(self):
