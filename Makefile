@@ -14,7 +14,7 @@ export PYTHONPATH := $(CURDIR)
 # mmpretrain and mmengine warn of their own deprecations at every start.
 export PYTHONWARNINGS := ignore
 
-.PHONY: help env env-full demo figures test test-slow lint format clean
+.PHONY: help env env-full demo figures test test-slow crash-test lint format clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,16 @@ test: env-full  ## Run the tests (under 12 minutes on 2 cores)
 
 test-slow: env-full  ## Run the tests that take minutes each
 	$(PY) -m pytest -m slow
+
+crash-test: env-full  ## Kill the demo 20 times (10 times with two processes), resume it, compare
+	rm -rf work_dirs/crash_test
+	$(PY) tools/analysis_tools/crash_test.py $(DEMO_CONFIG) --kills 20 --out work_dirs/crash_test.md --cfg-options \
+	    custom_hooks.0.reset=None train_cfg.max_epochs=12 train_dataloader.dataset.indices=3200 \
+	    val_dataloader.dataset.indices=1000 default_hooks.logger.interval=10
+	$(PY) tools/analysis_tools/crash_test.py configs/demo/resnet10_1xb64-2k_fashion-mnist.py --processes 2 --kills 10 \
+	    --out work_dirs/crash_test.md --cfg-options train_cfg.max_iters=600 train_cfg.val_interval=150 \
+	    val_dataloader.dataset.indices=1000 default_hooks.checkpoint.interval=40 default_hooks.logger.interval=10
+	@echo "The tables are in work_dirs/crash_test.md."
 
 lint: env-full  ## Check style and formatting
 	$(VENV)/bin/ruff check .

@@ -41,7 +41,7 @@ def short_run(cfg, data_root, work_dir):
         cfg[name].update(batch_size=2, num_workers=0, persistent_workers=False)
         cfg[name].dataset.data_root = str(data_root(cfg[name].dataset.type))
         cfg[name].dataset.indices = 4
-    cfg.train_cfg.update(max_epochs=1)
+    cfg.train_cfg.update(dict(max_epochs=1) if cfg.train_cfg.by_epoch else dict(max_iters=2, val_interval=2))
     cfg.default_hooks.logger.interval = 1
     return cfg
 
@@ -102,6 +102,10 @@ def test_flagship_quotes_the_recipe():
     assert cfg.model.head.omega == 0.5
     assert cfg.model.train_cfg.augments.to_dict() == dict(type='mmrmix.RecursiveMix', alpha=0.5)
     assert cfg.custom_hooks[0].to_dict() == dict(type='mmrmix.RMHistoryHook')
+    # Exact resume; every checkpoint and the best one are kept apart.
+    assert cfg.default_hooks.reseed.type == 'mmrmix.ReseedHook'
+    checkpoint = dict(type='mmrmix.SafeCheckpointHook', _scope_='mmpretrain', interval=1, max_keep_ckpts=2, save_best='auto')
+    assert cfg.default_hooks.checkpoint.to_dict() == checkpoint
     pipeline = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
     assert list(pipeline) == [
         'LoadImageFromFile', 'RandomResizedCrop', 'RandomFlip', 'ColorJitter', 'mmrmix.ClippedLighting', 'PackInputs',

@@ -3,10 +3,9 @@ _base_ = [
     '../_base_/models/resnet10_fashion_mnist.py',
     '../_base_/datasets/fashion_mnist_bs64.py',
     '../_base_/schedules/fashion_mnist_4e.py',
-    'mmpretrain::_base_/default_runtime.py',
+    '../_base_/default_runtime.py',
 ]
 
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
 # Log means over all iterations since the last entry, not over the last ten.
 log_processor = dict(window_size=100)
 randomness = dict(seed=0)

@@ -3,7 +3,7 @@ _base_ = [
     'mmpretrain::_base_/models/resnet50.py',
     '../_base_/datasets/imagenet_bs64.py',
     '../_base_/schedules/imagenet_bs512_300e.py',
-    'mmpretrain::_base_/default_runtime.py',
+    '../_base_/default_runtime.py',
 ]
 
 model = dict(
@@ -13,4 +13,4 @@ model = dict(
 )
 custom_hooks = [dict(type='mmrmix.RMHistoryHook')]
 
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=3, save_best='auto'))
+default_hooks = dict(checkpoint=dict(save_best='auto'))

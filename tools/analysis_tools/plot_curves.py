@@ -6,12 +6,13 @@ python tools/analysis_tools/plot_curves.py work_dirs/demo --out work_dirs/demo/c
 
 import argparse
 import itertools
-import json
 import sys
 from pathlib import Path
 from typing import Dict, List, Tuple
 
 from matplotlib.figure import Figure
+
+from mmrmix.engine.logs import read_log
 
 # Panel title → (key in the log, label); a run shows the keys that it has.
 PANELS = {
@@ -23,32 +24,17 @@ PANELS = {
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('work_dirs', nargs='+', type=Path, help='work dirs of the runs; the latest log of each counts')
+    parser.add_argument('work_dirs', nargs='+', type=Path, help='work dirs of the runs, resumed ones as well')
     parser.add_argument('--out', type=Path, default=Path('curves.png'), help='picture to write (%(default)s)')
     return parser.parse_args()
-
-
-def read_log(work_dir: Path) -> List[dict]:
-    """Entries of the latest ``vis_data/scalars.json`` below a work dir.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
-    logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
-    if not logs:
-        raise FileNotFoundError(
-            f'No log in {work_dir}: expected {work_dir}/<time>/vis_data/scalars.json, as tools/train.py writes it.'
-        )
-    return [json.loads(line) for line in logs[-1].read_text().splitlines() if line.strip()]
 
 
 def curves(entries: List[dict]) -> Tuple[str, Dict[str, Tuple[List[float], List[float]]]]:
     """Steps and values of each key of a log.
 
     Args:
-        entries (list[dict]): As :func:`read_log` returns them. Entries of
-            training have ``iter`` (and ``epoch`` in epoch-based loops), those
-            of validation count ``step`` in epochs or iterations.
+        entries (list[dict]): As :func:`read_log` returns them; those of
+            training have ``epoch``, too, in epoch-based loops.
 
     Returns:
         tuple[str, dict[str, tuple[list[float], list[float]]]]: The unit of

@@ -1,0 +1,8 @@
+# mmpretrain's runtime, from which a run that was killed goes on as if nothing
+# had happened (docs/resume.md).
+_base_ = ['mmpretrain::_base_/default_runtime.py']
+
+default_hooks = dict(
+    checkpoint=dict(type='mmrmix.SafeCheckpointHook', max_keep_ckpts=2),
+    reseed=dict(type='mmrmix.ReseedHook'),
+)
