@@ -9,6 +9,8 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope, init_default_scope
 
+from . import synthetic
+
 
 @pytest.fixture(autouse=True)
 def _isolation():
@@ -16,3 +18,9 @@ def _isolation():
     DefaultScope._instance_dict.clear()
     init_default_scope('mmpretrain')
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def data(tmp_path_factory):
+    """Folder of a small Fashion-MNIST."""
+    return synthetic.fashion_mnist(tmp_path_factory.mktemp('data') / 'fashion_mnist')

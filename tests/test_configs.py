@@ -104,7 +104,9 @@ def test_flagship_quotes_the_recipe():
     assert cfg.custom_hooks[0].to_dict() == dict(type='mmrmix.RMHistoryHook')
     # Exact resume; every checkpoint and the best one are kept apart.
     assert cfg.default_hooks.reseed.type == 'mmrmix.ReseedHook'
-    checkpoint = dict(type='mmrmix.SafeCheckpointHook', _scope_='mmpretrain', interval=1, max_keep_ckpts=2, save_best='auto')
+    checkpoint = dict(
+        type='mmrmix.SafeCheckpointHook', _scope_='mmpretrain', interval=1, max_keep_ckpts=2, save_best='auto'
+    )
     assert cfg.default_hooks.checkpoint.to_dict() == checkpoint
     pipeline = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
     assert list(pipeline) == [

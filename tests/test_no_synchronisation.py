@@ -6,10 +6,16 @@ a GPU (``.item()``, ``.cpu()``, ``nonzero``, a Python ``if`` on a tensor)
 raises an error there.
 """
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import IterBasedTrainLoop
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmrmix import RMHistory
+from mmrmix.engine import ReseedHook, RMHistoryHook, SafeCheckpointHook
 from mmrmix.models import RecursiveMix, RMHead
 
 
@@ -47,3 +53,24 @@ def test_mixing_within_the_batch_on_the_meta_device():
 def test_the_meta_device_finds_synchronisation(synchronise):
     with pytest.raises((RuntimeError, NotImplementedError)):
         synchronise(torch.empty(1, device='meta'))
+
+
+class NoTensorOperation(TorchDispatchMode):
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        raise AssertionError(f'{function} in a step on behalf of a hook')
+
+
+@pytest.mark.parametrize('hook', [RMHistoryHook(), RMHistoryHook(reset=None), ReseedHook(), SafeCheckpointHook()])
+def test_hooks_do_nothing_with_tensors_between_checkpoints(hook):
+    """No operation, so no synchronisation either; collectives are counted in test_distributed.py."""
+    loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
+    runner = SimpleNamespace(
+        seed=0, iter=2, epoch=0, train_loop=loop, hooks=[CheckpointHook(interval=4, by_epoch=False)]
+    )
+    runner.max_iters = 10
+    hook.history = RMHistory()
+    with NoTensorOperation():
+        hook.before_train_iter(runner, batch_idx=2, data_batch={})
+        hook.after_train_iter(runner, batch_idx=2, data_batch={}, outputs={})
+        with pytest.raises(AssertionError, match='on behalf of a hook'):
+            torch.ones(1)

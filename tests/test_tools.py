@@ -2,41 +2,13 @@
 """The tools, started as a user starts them."""
 
 import json
-import os
 import pickle
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import pytest
 
 from . import synthetic
-
-ROOT = Path(__file__).parents[1]
-DEMO = ROOT / 'configs/demo/resnet10_1xb64_fashion-mnist.py'
-ENVIRONMENT = {
-    **os.environ,
-    'PYTHONPATH': str(ROOT),
-    'PYTHON': sys.executable,
-    'OMP_NUM_THREADS': '1',
-    'CUDA_VISIBLE_DEVICES': '',
-}
-
-
-def run(*command, expect=0, **environment):
-    """Run a command in an empty place and return what it printed."""
-    result = subprocess.run(
-        [str(part) for part in command], env={**ENVIRONMENT, **environment}, capture_output=True, text=True, timeout=180
-    )
-    output = result.stdout + result.stderr
-    assert result.returncode == expect, output[-4000:]
-    return output
-
-
-def tool(name, *arguments, **kwargs):
-    return run(sys.executable, ROOT / 'tools' / name, *arguments, **kwargs)
+from .processes import DEMO, ROOT, free_port, options, run, tool
 
 
 def log(work_dir):
@@ -47,23 +19,6 @@ def log(work_dir):
 def size(path):
     """Height and width of a picture."""
     return cv2.imread(str(path)).shape[:2]
-
-
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
-    return synthetic.fashion_mnist(tmp_path_factory.mktemp('data') / 'fashion_mnist')
-
-
-def options(data, epochs=2):
-    """Options that make the demo last seconds."""
-    roots = [f'{name}_dataloader.dataset.data_root={data}' for name in ('train', 'val', 'test')]
-    return [
-        '--cfg-options',
-        *roots,
-        f'train_cfg.max_epochs={epochs}',
-        'default_hooks.logger.interval=1',
-        'log_processor.window_size=1',
-    ]
 
 
 @pytest.fixture(scope='module')
@@ -129,9 +84,7 @@ def test_no_workers_on_the_command_line(data, tmp_path):
 
 def test_two_processes_on_a_cpu(data, tmp_path):
     """`tools/dist_train.sh CONFIG 2`, then `dist_test.sh`, without any GPU."""
-    with socket.socket() as probe:
-        probe.bind(('', 0))
-        port = str(probe.getsockname()[1])
+    port = free_port()
     run('bash', ROOT / 'tools/dist_train.sh', DEMO, 2, '--work-dir', tmp_path, *options(data, 1), PORT=port)
     steps = [entry for entry in log(tmp_path) if 'loss' in entry]
     assert len(steps) == 2  # 200 images, 2 × 64 at a time

@@ -320,7 +320,7 @@ def main() -> None:
         sys.exit(f'Only {len(equal)} of {args.kills} kills hit before the training ended: train longer.')
     if not all(equal) or not is_equal or logged(broken) != logged(unbroken):
         sys.exit('Not everything is equal.')
-    print(f'{args.kills} kills, and everything is equal.')
+    print(f'Kills: {args.kills}. Everything is equal.')
 
 
 if __name__ == '__main__':

@@ -1,0 +1,74 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""Starting the tools as a user starts them, in processes of their own."""
+
+import os
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, List
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / 'configs/demo/resnet10_1xb64_fashion-mnist.py'
+ENVIRONMENT = {
+    **os.environ,
+    'PYTHONPATH': str(ROOT),
+    'PYTHON': sys.executable,
+    'OMP_NUM_THREADS': '1',
+    'CUDA_VISIBLE_DEVICES': '',
+}
+
+
+def run(*command, expect=0, **environment):
+    """Run a command in an empty place and return what it printed."""
+    result = subprocess.run(
+        [str(part) for part in command], env={**ENVIRONMENT, **environment}, capture_output=True, text=True, timeout=180
+    )
+    output = result.stdout + result.stderr
+    assert result.returncode == expect, output[-4000:]
+    return output
+
+
+def tool(name, *arguments, **kwargs):
+    return run(sys.executable, ROOT / 'tools' / name, *arguments, **kwargs)
+
+
+def free_port():
+    """A port that no other process listens to."""
+    with socket.socket() as probe:
+        probe.bind(('', 0))
+        return str(probe.getsockname()[1])
+
+
+@contextmanager
+def running(command, environments, folder) -> Iterator[List[subprocess.Popen]]:
+    """Start a command once for each environment; process ``n`` prints to ``n.txt`` in the folder."""
+    processes = []
+    try:
+        for number, environment in enumerate(environments):
+            with (folder / f'{number}.txt').open('w') as file:
+                process = subprocess.Popen(
+                    [str(part) for part in command],
+                    env={**ENVIRONMENT, **environment},
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                )
+            processes.append(process)
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def options(data, epochs=2):
+    """Options that make the demo last seconds."""
+    roots = [f'{name}_dataloader.dataset.data_root={data}' for name in ('train', 'val', 'test')]
+    return [
+        '--cfg-options',
+        *roots,
+        f'train_cfg.max_epochs={epochs}',
+        'default_hooks.logger.interval=1',
+        'log_processor.window_size=1',
+    ]
