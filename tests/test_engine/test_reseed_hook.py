@@ -127,3 +127,12 @@ def test_sampler_gets_the_resumed_seed(monkeypatch):
     runner.cfg = dict(randomness=dict(diff_rank_seed=True))
     ReseedHook().before_train(runner)
     assert runner.train_dataloader.sampler.seed == 6
+
+
+@pytest.mark.parametrize('device', ['cpu', 'cuda'])
+def test_devices_are_seeded(device, monkeypatch):
+    seeds = []
+    monkeypatch.setattr(reseed_hook, 'get_device', lambda: device)
+    monkeypatch.setattr(torch, 'manual_seed', seeds.append)
+    reseed_hook.seed_everything(1, 2)
+    assert len(seeds) == (device == 'cuda')
