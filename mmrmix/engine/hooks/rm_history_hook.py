@@ -10,11 +10,12 @@ from mmrmix.link import history_users, link_history
 from mmrmix.registry import HOOKS
 
 from .saving import (
-    HOOK_MESSAGES,
     gather_to_main,
     is_saved_after_epoch,
     is_saved_after_iter,
     may_be_saved_after_val,
+    put_message,
+    take_message,
 )
 
 SAVE_MODES = ('auto', 'none')
@@ -30,8 +31,9 @@ class RMHistoryHook(Hook):
 
     A checkpoint holds, under ``hook_msgs.rm_history``, the history of every
     process: at most one batch of inputs and labels each, and nothing where the
-    next epoch starts with an empty history anyway. ``resume`` brings it back
-    to the process that it comes from; ``load_from`` never does.
+    next epoch starts with an empty history anyway. Checkpoints that cannot be
+    gone on from (the best one, which has no optimiser) hold none. ``resume``
+    brings it back to the process that it comes from; ``load_from`` never does.
 
     Note:
         Its priority is below that of mmpretrain's ``SwitchRecipeHook``, so
@@ -77,7 +79,7 @@ class RMHistoryHook(Hook):
             runner (Runner): The runner of the training process.
             checkpoint (dict): The checkpoint, in every process.
         """
-        saved = checkpoint.get(HOOK_MESSAGES, {}).pop('rm_history', None)
+        saved = take_message(checkpoint, 'rm_history')
         # load_from comes here, too, and starts a training of its own.
         if runner._resume:
             self._is_resumed = True
@@ -185,9 +187,8 @@ class RMHistoryHook(Hook):
                 )
                 return
             triples = [_pack(self.history.triple)]
-        checkpoint.setdefault(HOOK_MESSAGES, {})['rm_history'] = dict(
-            format=FORMAT, settings=self._settings(runner), triples=triples
-        )
+        entry = dict(format=FORMAT, settings=self._settings(runner), triples=triples)
+        put_message(checkpoint, 'rm_history', entry)
 
     def _is_kept(self, runner: Runner) -> bool:
         """Whether the history of now is still of use after a resume."""
@@ -207,7 +208,7 @@ class RMHistoryHook(Hook):
         source = runner._load_from or find_latest_checkpoint(runner.work_dir)
         if not isinstance(self._resumed, dict) or self._resumed.get('format') != FORMAT:
             raise ValueError(
-                f'{source}: {HOOK_MESSAGES}["rm_history"] is no history that this version of mmrmix (format {FORMAT}) '
+                f'{source}: hook_msgs["rm_history"] is no history that this version of mmrmix (format {FORMAT}) '
                 'can read. Upgrade mmrmix, or go on without it: custom_hooks=[dict(type="mmrmix.RMHistoryHook", '
                 'save="none")].'
             )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmrmix.engine.checkpoint_files import find_intact_checkpoint
 from mmrmix.registry import HOOKS
 
-from .saving import HOOK_MESSAGES, is_saved_after_epoch, is_saved_after_iter
+from .saving import is_saved_after_epoch, is_saved_after_iter, put_message, take_message
 
 
 @HOOKS.register_module()
@@ -72,7 +72,7 @@ class SafeCheckpointHook(CheckpointHook):
         if is_main_process():
             try:
                 found[0] = find_intact_checkpoint(runner.work_dir, self.filename_tmpl, runner._load_from)
-            except RuntimeError as error:
+            except (RuntimeError, OSError) as error:
                 found[1] = str(error)
         broadcast_object_list(found)
         if found[1]:
@@ -86,9 +86,9 @@ class SafeCheckpointHook(CheckpointHook):
             runner (Runner): The runner of the training process.
             checkpoint (dict): The checkpoint, in every process.
         """
-        grads = checkpoint.get(HOOK_MESSAGES, {}).pop('accumulated_grads', {})
+        grads = take_message(checkpoint, 'accumulated_grads')
         if runner._resume:
-            self._resumed_grads = grads
+            self._resumed_grads = grads or {}
 
     def before_train(self, runner: Runner) -> None:
         """Go on with the half-accumulated gradients.
@@ -160,7 +160,7 @@ class SafeCheckpointHook(CheckpointHook):
         if _is_between_updates(runner):
             parameters = _unwrapped(runner).named_parameters()
             grads = {name: value.grad.cpu() for name, value in parameters if value.grad is not None}
-            checkpoint.setdefault(HOOK_MESSAGES, {})['accumulated_grads'] = grads
+            put_message(checkpoint, 'accumulated_grads', grads)
 
     def _synchronise(self, runner: Runner) -> None:
         """Put every process into the state that a resume would give it."""

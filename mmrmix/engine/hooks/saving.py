@@ -6,14 +6,44 @@ process only. What has to come from every process is gathered earlier, at a
 point that all of them reach: right before ``CheckpointHook`` does its work.
 """
 
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 from mmengine.dist import broadcast_object_list, get_rank, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 # mmpretrain's publish_model.py removes this key from a checkpoint.
-HOOK_MESSAGES = 'hook_msgs'
+_MESSAGES = 'hook_msgs'
+
+
+def put_message(checkpoint: Dict[str, Any], name: str, value: Any) -> None:
+    """Put what a hook wants to find again into a checkpoint.
+
+    A checkpoint without optimiser (mmengine's best one) is made to be used and
+    passed on, not to be resumed; it gets nothing.
+
+    Args:
+        checkpoint (dict): As ``before_save_checkpoint`` gets it.
+        name (str): Name of the entry.
+        value (Any): The entry.
+    """
+    if 'optimizer' in checkpoint:
+        checkpoint.setdefault(_MESSAGES, {})[name] = value
+
+
+def take_message(checkpoint: Dict[str, Any], name: str) -> Any:
+    """Take what :func:`put_message` put there out of a checkpoint.
+
+    Args:
+        checkpoint (dict): As ``after_load_checkpoint`` gets it; any file that
+            can be loaded.
+        name (str): Name of the entry.
+
+    Returns:
+        Any: None if there is no such entry.
+    """
+    messages = checkpoint.get(_MESSAGES)
+    return messages.pop(name, None) if isinstance(messages, dict) else None
 
 
 def is_saved_after_epoch(runner: Runner) -> bool:
