@@ -154,12 +154,15 @@ def _children(pid: int) -> List[int]:
     return sorted(int(child) for child in path.read_text().split()) if path.exists() else []
 
 
-def kill_once(training: Training, remaining: float, generator: random.Random, timeout: float) -> Optional[Kill]:
+def kill_once(
+    training: Training, limit: float, left: float, generator: random.Random, timeout: float
+) -> Optional[Kill]:
     """Kill a training at a random moment.
 
     Args:
         training (Training): Just started.
-        remaining (float): Seconds of training to choose from.
+        limit (float): Seconds of training to choose from.
+        left (float): Seconds of training until its end.
         generator (random.Random): Chooses.
         timeout (float): Seconds that survivors have to stop.
 
@@ -173,10 +176,10 @@ def kill_once(training: Training, remaining: float, generator: random.Random, ti
     else:
         training.wait_for_start()
         begin = time.monotonic()
-        if kind < AT_START + AT_SAVE and training.wait_for_save(remaining):
+        if kind < AT_START + AT_SAVE and training.wait_for_save(left / 2):
             moment = 'while a checkpoint was written'
         else:
-            time.sleep(generator.uniform(0, remaining))
+            time.sleep(generator.uniform(0, limit))
             moment = 'while training'
         moment += f', {time.monotonic() - begin:.1f} s after the start'
     if not training.is_running:
@@ -262,7 +265,7 @@ def crash_and_resume(args: argparse.Namespace, unbroken: Path, broken: Path, sec
         if len(kills) < args.kills:
             left = seconds * (1 - progress(broken) / progress(unbroken))
             limit = min(2 * left / (args.kills - len(kills) + 1), 0.8 * left)
-            kill = kill_once(training, limit, generator, args.timeout)
+            kill = kill_once(training, limit, left, generator, args.timeout)
         else:
             kill = None
             training.wait_for_start()
