@@ -1,7 +1,6 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """Processes that die, hang, or are killed and resumed: real ones, started as a user starts them."""
 
-import runpy
 import signal
 import sys
 import time
@@ -68,21 +67,3 @@ def test_crash_test(data, tmp_path):
     assert [row.split(' | ')[0] for row in rows] == ['| 1', '| end', '| end']
     assert all('| yes |' in row for row in rows)
     assert 'exists already: remove it, or choose another' in run(*command, expect=1)
-
-
-def test_crash_test_compares_to_the_bit(tmp_path):
-    compare = runpy.run_path(str(ROOT / 'tools/analysis_tools/crash_test.py'))['compare']
-
-    def saved(name, **changes):
-        state = dict(optimizer=dict(state={0: dict(step=3)}, param_groups=[dict(lr=0.1)]), message_hub=dict(name=name))
-        state['state_dict'] = dict(weight=torch.ones(1), steps=torch.tensor(4))
-        torch.save({**state, **changes}, tmp_path / name)
-        return tmp_path / name
-
-    first = saved('a.pth')
-    assert compare(first, saved('b.pth'))
-    weight = torch.nextafter(torch.tensor([1.0]), torch.tensor(2.0))
-    assert not compare(first, saved('c.pth', state_dict=dict(weight=weight, steps=torch.tensor(4))))
-    assert not compare(first, saved('d.pth', state_dict=dict(weight=torch.ones(1))))
-    assert not compare(first, saved('e.pth', optimizer=dict(state={}, param_groups=[dict(lr=0.1)])))
-    assert not compare(first, saved('f.pth', hook_msgs=dict(rm_history=dict(triples=[None]))))

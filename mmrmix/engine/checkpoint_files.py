@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Checkpoint files that survive a crash, and finding those that did."""
+"""Checkpoint files: that survive a crash, finding those that did, comparing them."""
 
 import logging
 import os
@@ -7,8 +7,9 @@ import re
 import zipfile
 from contextlib import suppress
 from pathlib import Path
-from typing import List, Optional, Union
+from typing import Any, List, Optional, Union
 
+import torch
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader, find_latest_checkpoint
@@ -134,3 +135,35 @@ def _checkpoints_until(last: Path, filename_tmpl: str) -> List[Path]:
     earlier = [path for path, step in steps.items() if this is None or step < int(this[1])]
     first = [last] if this else []
     return first + sorted(earlier, key=steps.get, reverse=True)
+
+
+# What a training goes on from; the rest of a checkpoint are dates and durations.
+TRAINING_STATE = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers', 'hook_msgs')
+
+
+def are_equal(first: Path, second: Path) -> bool:
+    """Whether two checkpoints hold the same training state, to the bit.
+
+    Args:
+        first (Path): One checkpoint.
+        second (Path): The other.
+
+    Returns:
+        bool: Weights, buffers, EMA, optimiser, schedulers, and what hooks
+        keep; dates and durations do not count.
+    """
+    states = [torch.load(path, map_location='cpu', weights_only=False) for path in (first, second)]
+    return all(_is_same(*(state.get(key) for state in states)) for key in TRAINING_STATE)
+
+
+def _is_same(first: Any, second: Any) -> bool:
+    """Whether nested dicts and lists of tensors and numbers are equal."""
+    if type(first) is not type(second):
+        return False
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(_is_same(first[key], second[key]) for key in first)
+    if isinstance(first, (list, tuple)):
+        return len(first) == len(second) and all(map(_is_same, first, second))
+    if isinstance(first, torch.Tensor):
+        return first.dtype == second.dtype and torch.equal(first, second)
+    return first == second

@@ -9,7 +9,7 @@ import torch
 from mmengine.fileio import get_file_backend
 
 from mmrmix.engine import SafeCheckpointHook, checkpoint_files
-from mmrmix.engine.checkpoint_files import find_intact_checkpoint, is_intact
+from mmrmix.engine.checkpoint_files import are_equal, find_intact_checkpoint, is_intact
 
 from .test_resume import assert_same_bits, settings_for, train_with_cuts
 from .test_rm_history_hook import build_runner, train
@@ -169,6 +169,22 @@ class TestFindIntactCheckpoint:
         damage(work_dir / 'epoch_2.pth', 0.5)
         with pytest.raises(RuntimeError, match=r'epoch_2\.pth is truncated or damaged: resume from another checkpoint'):
             self.find(work_dir, path)
+
+
+def test_are_equal(tmp_path):
+    def saved_as(name, **changes):
+        state = dict(optimizer=dict(state={0: dict(step=3)}, param_groups=[dict(lr=0.1)]), message_hub=dict(name=name))
+        state['state_dict'] = dict(weight=torch.ones(1), steps=torch.tensor(4))
+        torch.save({**state, **changes}, tmp_path / name)
+        return tmp_path / name
+
+    first = saved_as('a.pth')
+    assert are_equal(first, saved_as('b.pth'))
+    weight = torch.nextafter(torch.tensor([1.0]), torch.tensor(2.0))
+    assert not are_equal(first, saved_as('c.pth', state_dict=dict(weight=weight, steps=torch.tensor(4))))
+    assert not are_equal(first, saved_as('d.pth', state_dict=dict(weight=torch.ones(1))))
+    assert not are_equal(first, saved_as('e.pth', optimizer=dict(state={}, param_groups=[dict(lr=0.1)])))
+    assert not are_equal(first, saved_as('f.pth', hook_msgs=dict(rm_history=dict(triples=[None]))))
 
 
 class TestSafeCheckpointHook:

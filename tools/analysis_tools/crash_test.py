@@ -13,6 +13,7 @@ run, to the bit. Prints a table; the exit status is 1 if anything differs.
 """
 
 import argparse
+import atexit
 import os
 import random
 import re
@@ -23,16 +24,15 @@ import time
 from pathlib import Path
 from typing import Any, List, NamedTuple, Optional
 
-import torch
 from mmengine.runner import find_latest_checkpoint
 
+from mmrmix.engine.checkpoint_files import are_equal
 from mmrmix.engine.logs import read_log
 
 ROOT = Path(__file__).resolve().parents[2]
 # CheckpointHook logs it right before the first step.
 STARTED = 'Checkpoints will be saved to'
-# What of a checkpoint has to be equal; the rest are dates and durations.
-COMPARED = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers', 'hook_msgs')
+# Logged values that no two runs have in common.
 TIMES = ('time', 'data_time', 'memory', 'eta')
 # Parts of the kills that hit the start and the writing of a checkpoint.
 AT_START, AT_SAVE = 0.2, 0.2
@@ -94,6 +94,8 @@ class Training:
                 env=environment,
                 start_new_session=True,
             )
+        # Nothing trains on behind an interrupted tool.
+        atexit.register(self.stop)
 
     @property
     def text(self) -> str:
@@ -128,14 +130,19 @@ class Training:
         if self.process.wait():
             sys.exit(f'The training failed, and not because it was killed:\n{self.text[-4000:]}')
 
+    def stop(self) -> None:
+        """Kill all of its processes."""
+        if self.is_running:
+            # torchrun's workers are in sessions of their own.
+            for pid in [*_children(self.process.pid), self.process.pid]:
+                os.kill(pid, signal.SIGKILL)
+            self.process.wait()
+
     def kill(self, generator: random.Random, timeout: float) -> str:
         """Kill all processes, or one worker; returns which."""
         workers = _children(self.process.pid)
         if len(workers) < 2 or generator.random() < 0.5:
-            # torchrun's workers are in sessions of their own.
-            for pid in [*workers, self.process.pid]:
-                os.kill(pid, signal.SIGKILL)
-            self.process.wait()
+            self.stop()
             return 'all'
         rank = generator.randrange(len(workers))
         os.kill(workers[rank], signal.SIGKILL)
@@ -143,7 +150,6 @@ class Training:
         try:
             self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self.process.kill()
             sys.exit(f'Process {rank} was killed, and the others still wait for it after {timeout} s.')
         return f'process {rank}; the others stopped after {time.monotonic() - begin:.1f} s'
 
@@ -190,41 +196,6 @@ def kill_once(
     saved = Path(last).stat().st_mtime if last and Path(last).exists() else 0
     lost = min(time.time() - saved, time.monotonic() - training.begin)
     return Kill(moment, training.kill(generator, timeout), lost)
-
-
-def is_same(first: Any, second: Any) -> bool:
-    """Whether nested dicts and lists of tensors and numbers are equal, to the bit.
-
-    Args:
-        first (Any): One.
-        second (Any): The other.
-
-    Returns:
-        bool: NaN equals NaN.
-    """
-    if type(first) is not type(second):
-        return False
-    if isinstance(first, dict):
-        return first.keys() == second.keys() and all(is_same(first[key], second[key]) for key in first)
-    if isinstance(first, (list, tuple)):
-        return len(first) == len(second) and all(map(is_same, first, second))
-    if isinstance(first, torch.Tensor):
-        return first.dtype == second.dtype and torch.equal(first, second)
-    return first == second or (first != first and second != second)
-
-
-def compare(first: Path, second: Path) -> bool:
-    """Whether two checkpoints hold the same training state.
-
-    Args:
-        first (Path): One.
-        second (Path): The other.
-
-    Returns:
-        bool: Dates and durations do not count.
-    """
-    first, second = (torch.load(path, map_location='cpu', weights_only=False) for path in (first, second))
-    return all(is_same(first.get(key), second.get(key)) for key in COMPARED)
 
 
 def logged(work_dir: Path) -> List[dict]:
@@ -274,7 +245,7 @@ def crash_and_resume(args: argparse.Namespace, unbroken: Path, broken: Path, sec
         if STARTED in training.text:
             source = resumed_from(training.text)
             for number in range(len(equal), len(kills)):
-                is_equal = source is None or compare(broken / source, unbroken / source)
+                is_equal = source is None or are_equal(broken / source, unbroken / source)
                 equal.append(is_equal)
                 lost = kills[number].lost + (training.start or 0) * (number == len(kills) - 1)
                 show(args, [number + 1, *kills[number][:2], source or 'the beginning', is_equal, f'{lost:.0f} s'])
@@ -310,13 +281,15 @@ def main() -> None:
     start = training.wait_for_start()
     training.wait()
     seconds = time.monotonic() - training.begin - start
+    if not progress(unbroken):
+        sys.exit(f'{unbroken} has no numbered checkpoint to resume from: save more often.')
     print(f'It took {start:.0f} s to start and {seconds:.0f} s to train.\n', flush=True)
 
     write(args, HEADER)
     begin = time.monotonic()
     equal = crash_and_resume(args, unbroken, broken, seconds)
     last = Path(find_latest_checkpoint(str(unbroken))).name
-    is_equal = compare(broken / last, unbroken / last)
+    is_equal = are_equal(broken / last, unbroken / last)
     show(args, ['end', 'all logged values', '', '', logged(broken) == logged(unbroken), ''])
     show(args, ['end', 'weights and optimiser', '', last, is_equal, f'{time.monotonic() - begin - seconds:.0f} s'])
     if len(equal) < args.kills:
