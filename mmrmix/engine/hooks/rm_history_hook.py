@@ -3,8 +3,11 @@ from typing import Any, Dict, List, Optional
 
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
 from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
 
+from mmrmix.engine.plain_checkpoint import add_branch
 from mmrmix.history import RMHistory, Triple, warn_dropped
 from mmrmix.link import history_users, link_history
 from mmrmix.registry import HOOKS
@@ -71,6 +74,7 @@ class RMHistoryHook(Hook):
         self._gathered: Optional[List[Optional[dict]]] = None
         self._is_resumed = False
         self._resumed: Optional[dict] = None
+        self._initialised: List[str] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
         """Take the history out of a checkpoint that is resumed.
@@ -84,6 +88,9 @@ class RMHistoryHook(Hook):
         if runner._resume:
             self._is_resumed = True
             self._resumed = saved
+            if isinstance(runner.optim_wrapper, OptimWrapper):
+                model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+                self._initialised = add_branch(checkpoint, model, runner.optim_wrapper)
 
     def before_train(self, runner: Runner) -> None:
         """Compare the numbers of classes before the first step.
@@ -203,7 +210,8 @@ class RMHistoryHook(Hook):
                 if self._is_kept(runner)
                 else f'with reset={self.reset!r} and save={self.save!r} it is not kept'
             )
-            runner.logger.info(f'Resumed with an empty RecursiveMix history: {reason}.')
+            branch = f' {" and ".join(self._initialised)} start as initialised.' if self._initialised else ''
+            runner.logger.info(f'Resumed with an empty RecursiveMix history: {reason}.{branch}')
             return
         source = runner._load_from or find_latest_checkpoint(runner.work_dir)
         if not isinstance(self._resumed, dict) or self._resumed.get('format') != FORMAT:
