@@ -11,5 +11,5 @@ param_scheduler = [
 train_dataloader = dict(sampler=dict(type='InfiniteSampler'))
 custom_hooks = [dict(type='mmrmix.RMHistoryHook', reset=None)]
 
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=500))
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=500), logger=dict(log_metric_by_epoch=False))
 log_processor = dict(by_epoch=False)

@@ -184,7 +184,8 @@ class TestResume:
         saved_run(tmp_path)
         steps, lines = resume(tmp_path, save='none')
         assert steps[0]['before'] is None
-        assert 'INFO' in lines[-1] and "reset='epoch' and save='none' it is not kept" in lines[-1]
+        (line,) = [line for line in lines if 'Resumed' in line]
+        assert 'INFO' in line and "reset='epoch' and save='none' it is not kept" in line
 
     def test_history_of_nobody(self, tmp_path):
         """Beside CutMix with probability 1 there is none yet; that is no reason for a word."""

@@ -93,14 +93,15 @@ class RMHistoryHook(Hook):
                 self._initialised = add_branch(checkpoint, model, runner.optim_wrapper)
 
     def before_train(self, runner: Runner) -> None:
-        """Compare the numbers of classes before the first step.
+        """Compare the numbers of classes; bring a resumed history back.
 
         Args:
             runner (Runner): The runner of the training process.
 
         Raises:
             ValueError: If the data set has another number of classes than
-                RMHead.
+                RMHead, or if what the checkpoint holds is no history of this
+                package.
         """
         classes = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes')
         heads, _ = history_users(runner.model)
@@ -110,25 +111,26 @@ class RMHistoryHook(Hook):
                     f'The training set has {len(classes)} classes, RMHead {head.num_classes}: set '
                     'model.head.num_classes and data_preprocessor.num_classes to the number in the data set.'
                 )
+        if self._is_resumed:
+            self._link(runner)
+            self._resume(runner)
+            self._resumed = None
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Link what shares the history; clear it if wanted; resume it once.
+        """Link what shares the history, and clear it if wanted.
 
         Args:
             runner (Runner): The runner of the training process.
 
         Raises:
             ValueError: If there is nothing to link, see
-                :func:`mmrmix.link_history`, or if what the checkpoint holds
-                is no history of this package.
+                :func:`mmrmix.link_history`.
         """
-        self.history = link_history(runner.model)
-        self._log_link(runner)
-        if self.reset == 'epoch':
+        self._link(runner)
+        # An iteration-based loop goes on in the middle of its only epoch.
+        if self.reset == 'epoch' and not self._is_resumed:
             self.history.clear()
-        if self._is_resumed:
-            self._resume(runner)
-            self._is_resumed, self._resumed = False, None
+        self._is_resumed = False
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
         """Tell the history which iteration this is.
@@ -242,8 +244,9 @@ class RMHistoryHook(Hook):
             'augments': [repr(augment) for augment in augments],
         }
 
-    def _log_link(self, runner: Runner) -> None:
-        """Say what is linked, once and again when it changes."""
+    def _link(self, runner: Runner) -> None:
+        """Link, and say what is linked, once and again when it changes."""
+        self.history = link_history(runner.model)
         heads, augments = history_users(runner.model)
         names = [*map(repr, augments), *(f'RMHead(omega={head.omega}, share_fc={head.share_fc})' for head in heads)]
         linked = ' and '.join(names)

@@ -1,4 +1,6 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Dict, Optional
 
 import torch
@@ -6,10 +8,11 @@ from mmengine.dist import all_reduce, all_reduce_params, broadcast, broadcast_ob
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor, nn
 
 from mmrmix.engine.checkpoint_files import find_intact_checkpoint
+from mmrmix.engine.logs import read_log
 from mmrmix.registry import HOOKS
 
 from .saving import is_saved_after_epoch, is_saved_after_iter, put_message, take_message
@@ -23,6 +26,7 @@ class SafeCheckpointHook(CheckpointHook):
       during the save leaves the checkpoint before it as it was.
     - The checkpoint to resume from is read through first. Where it is the last
       one (``--resume`` without a path) and damaged, the one before is taken.
+    - A validation that the crash prevented is made up for.
     - Half-accumulated gradients are saved, too, where a checkpoint falls
       between two updates of ``accumulative_counts``.
     - Several processes are brought to the state that a resume would put them
@@ -91,12 +95,15 @@ class SafeCheckpointHook(CheckpointHook):
             self._resumed_grads = grads or {}
 
     def before_train(self, runner: Runner) -> None:
-        """Go on with the half-accumulated gradients.
+        """Go on with the half-accumulated gradients, and validate if that is missing.
 
         Args:
             runner (Runner): The runner of the training process.
         """
         super().before_train(runner)
+        if runner._resume and runner.iter:
+            self.last_ckpt = runner._load_from
+            self._validate_if_missing(runner)
         if self._resumed_grads and _is_between_updates(runner):
             for name, parameter in _unwrapped(runner).named_parameters():
                 if name in self._resumed_grads:
@@ -161,6 +168,29 @@ class SafeCheckpointHook(CheckpointHook):
             parameters = _unwrapped(runner).named_parameters()
             grads = {name: value.grad.cpu() for name, value in parameters if value.grad is not None}
             put_message(checkpoint, 'accumulated_grads', grads)
+
+    def _validate_if_missing(self, runner: Runner) -> None:
+        """Run the validation that should have followed the checkpoint.
+
+        mmengine saves before it validates. After a kill in between it would
+        go on without the result, and perhaps without the best checkpoint.
+        """
+        loop = runner.train_loop
+        is_by_iter = isinstance(loop, IterBasedTrainLoop)
+        step, last = (loop.iter, loop.max_iters) if is_by_iter else (loop.epoch, loop.max_epochs)
+        is_due = step >= loop.val_begin and (step % loop.val_interval == 0 or step == last)
+        if runner.val_loop is None or not is_due:
+            return
+        found = [False]
+        if is_main_process():
+            with suppress(FileNotFoundError):
+                found = [
+                    any(entry['step'] == step and 'iter' not in entry for entry in read_log(Path(runner.work_dir)))
+                ]
+        broadcast_object_list(found)
+        if not found[0]:
+            runner.logger.info(f'The validation after {"iteration" if is_by_iter else "epoch"} {step} is made up for.')
+            runner.val_loop.run()
 
     def _synchronise(self, runner: Runner) -> None:
         """Put every process into the state that a resume would give it."""
