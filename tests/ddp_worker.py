@@ -157,13 +157,13 @@ def resumed(folder):
     """Unbroken and broken runs, which have to end alike. A rank has batches of 4 and 3 images, 2 in an epoch."""
     settings = dict(
         epochs=dict(
-            cuts=(1, 3, 4),
+            cuts=(1, 3, -4),
             augments=[RM, CUTMIX],
             probs=[0.5, 0.4],
             optim_wrapper=ACCUMULATION,
             hooks=[*HOOKS_FOR_RESUME, dict(type='EMAHook')],
         ),
-        iterations=dict(cuts=(2, 6, 11), hooks=[*HOOKS_FOR_RESUME, dict(type='SaveAnywhere')]),
+        iterations=dict(cuts=(2, 6, -8, 11), hooks=[*HOOKS_FOR_RESUME, dict(type='SaveAnywhere')]),
     )
     results = {}
     for loop, extra in settings.items():

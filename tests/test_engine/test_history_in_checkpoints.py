@@ -185,7 +185,14 @@ class TestResume:
         steps, lines = resume(tmp_path, save='none')
         assert steps[0]['before'] is None
         (line,) = [line for line in lines if 'Resumed' in line]
-        assert 'INFO' in line and "reset='epoch' and save='none' it is not kept" in line
+        assert 'INFO' in line and "empty RecursiveMix history: save='none' leaves it out." in line
+
+    def test_history_that_every_epoch_clears(self, tmp_path):
+        saved_run(tmp_path, 'epochs')
+        _, steps = train(tmp_path, **settings_for('epochs'), resume=True)
+        assert steps[0]['before'] is None
+        (line,) = [line for line in messages(tmp_path) if 'Resumed' in line]
+        assert 'INFO' in line and "every epoch starts with one (reset='epoch')." in line
 
     def test_history_of_nobody(self, tmp_path):
         """Beside CutMix with probability 1 there is none yet; that is no reason for a word."""
@@ -248,7 +255,7 @@ class TestResume:
         assert (steps[0]['after'].scores.max(1).values == 1).all()
         assert (steps[-1]['after'].scores.max(1).values < 1).any()
 
-    @pytest.mark.parametrize('entry', ['a string', dict(format=99), dict()], ids=str)
+    @pytest.mark.parametrize('entry', ['a string', dict(format=99), dict(), dict(format=1, settings={})], ids=str)
     def test_foreign_entry(self, tmp_path, entry):
         checkpoint, _ = saved_run(tmp_path)
         checkpoint['hook_msgs']['rm_history'] = entry

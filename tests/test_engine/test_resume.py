@@ -210,13 +210,10 @@ def test_resume_is_exact_where_iterations_go_through_a_finite_sampler(tmp_path, 
 @pytest.mark.parametrize('loop', ['epochs', 'iterations'])
 def test_validation_that_was_prevented_is_made_up_for(tmp_path, loop):
     """Power is lost after the save and before the validation: twice in the middle, and at the very end."""
-    settings = settings_for(loop, interval=1 if loop == 'epochs' else 4)
+    settings = dict(reset=None, optim_wrapper=ACCUMULATION, **settings_for(loop, interval=1 if loop == 'epochs' else 4))
     settings['default_hooks']['checkpoint'].update(save_best='auto')
     expected = train_with_cuts(tmp_path / 'unbroken', **settings)
     actual = train_with_cuts(tmp_path / 'broken', (-4, 6, -8, -12), **settings)
-    if loop == 'epochs':
-        # The last process has only validated.
-        assert actual.pop('triple') is None and expected.pop('triple') is not None
     assert_same_bits(actual, expected)
     steps = (1, 2, 3) if loop == 'epochs' else (4, 8, 12)
     assert [(step, 'accuracy/top1') in actual['logs'] for step in steps] == [True] * 3

@@ -23,6 +23,7 @@ from .saving import (
 
 SAVE_MODES = ('auto', 'none')
 FORMAT = 1
+ENTRIES = {'format', 'settings', 'triples'}
 
 
 @HOOKS.register_module()
@@ -206,17 +207,19 @@ class RMHistoryHook(Hook):
 
     def _resume(self, runner: Runner) -> None:
         """Bring back what this process had, or say why not."""
-        if not self._is_kept(runner) or self._resumed is None:
-            reason = (
-                'the checkpoint has none'
-                if self._is_kept(runner)
-                else f'with reset={self.reset!r} and save={self.save!r} it is not kept'
-            )
+        reason = ''
+        if self.save == 'none':
+            reason = "save='none' leaves it out"
+        elif not self._is_kept(runner):
+            reason = "every epoch starts with one (reset='epoch')"
+        elif self._resumed is None:
+            reason = 'the checkpoint has none'
+        if reason:
             branch = f' {" and ".join(self._initialised)} start as initialised.' if self._initialised else ''
             runner.logger.info(f'Resumed with an empty RecursiveMix history: {reason}.{branch}')
             return
         source = runner._load_from or find_latest_checkpoint(runner.work_dir)
-        if not isinstance(self._resumed, dict) or self._resumed.get('format') != FORMAT:
+        if not isinstance(self._resumed, dict) or self._resumed.get('format') != FORMAT or ENTRIES - {*self._resumed}:
             raise ValueError(
                 f'{source}: hook_msgs["rm_history"] is no history that this version of mmrmix (format {FORMAT}) '
                 'can read. Upgrade mmrmix, or go on without it: custom_hooks=[dict(type="mmrmix.RMHistoryHook", '

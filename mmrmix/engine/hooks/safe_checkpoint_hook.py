@@ -8,7 +8,7 @@ from mmengine.dist import all_reduce, all_reduce_params, broadcast, broadcast_ob
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import Tensor, nn
 
 from mmrmix.engine.checkpoint_files import find_intact_checkpoint
@@ -101,15 +101,16 @@ class SafeCheckpointHook(CheckpointHook):
             runner (Runner): The runner of the training process.
         """
         super().before_train(runner)
-        if runner._resume and runner.iter:
-            self.last_ckpt = runner._load_from
-            self._validate_if_missing(runner)
         if self._resumed_grads and _is_between_updates(runner):
             for name, parameter in _unwrapped(runner).named_parameters():
                 if name in self._resumed_grads:
                     parameter.grad = self._resumed_grads[name].to(parameter.device)
             runner.logger.info('Resumed with the half-accumulated gradients: none of them is lost.')
         self._resumed_grads = {}
+        # Last, as mmengine saves the resumed checkpoint again for a new best.
+        if runner._resume and runner.iter:
+            self.last_ckpt = runner._load_from
+            self._validate_if_missing(runner)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
         """Remember that the processes are about to drift apart.
@@ -176,6 +177,8 @@ class SafeCheckpointHook(CheckpointHook):
         go on without the result, and perhaps without the best checkpoint.
         """
         loop = runner.train_loop
+        if not isinstance(loop, (EpochBasedTrainLoop, IterBasedTrainLoop)):
+            return  # It validates by rules of its own.
         is_by_iter = isinstance(loop, IterBasedTrainLoop)
         step, last = (loop.iter, loop.max_iters) if is_by_iter else (loop.epoch, loop.max_epochs)
         is_due = step >= loop.val_begin and (step % loop.val_interval == 0 or step == last)
