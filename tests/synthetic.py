@@ -3,6 +3,7 @@
 
 import gzip
 import json
+import pickle
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,20 @@ def fashion_mnist(root: Path, num_train: int = 200, num_test: int = 60, suffix: 
         name = FASHION_MNIST_FILES[split]
         write_idx(root / f'{name}-images-idx3-ubyte{suffix}', images)
         write_idx(root / f'{name}-labels-idx1-ubyte{suffix}', labels)
+    return root
+
+
+def cifar(root: Path, num_classes: int, num_images: int = 10) -> Path:
+    """CIFAR's pickled batches; their MD5 sums are not those of the real ones."""
+    generator = np.random.default_rng(0)
+    folder = root / ('cifar-10-batches-py' if num_classes == 10 else 'cifar-100-python')
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [f'data_batch_{i}' for i in range(1, 6)] + ['test_batch'] if num_classes == 10 else ['train', 'test']
+    for name in names:
+        data = generator.integers(0, 255, size=(num_images, 3 * 32 * 32), dtype=np.uint8)
+        labels = generator.integers(0, num_classes, size=num_images).tolist()
+        content = {'data': data, 'labels' if num_classes == 10 else 'fine_labels': labels}
+        (folder / name).write_bytes(pickle.dumps(content))
     return root
 
 
