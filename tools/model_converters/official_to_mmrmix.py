@@ -1,0 +1,137 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""Convert a checkpoint of the RecursiveMix authors' code to one of this repository.
+
+python tools/model_converters/official_to_mmrmix.py r50_rm.pth configs/rm/resnet50_8xb64_imagenet.py converted.pth
+
+Takes their ResNet (ImageNet: torchvision's names), and their ResNet, DenseNet
+and PyramidNet for CIFAR. The weights may lie in ``state_dict`` or ``model`` and
+carry the prefix ``module.``. Everything that the config's model misses, or
+does not know, is listed; then nothing is written, unless it is the layer
+``fc_roi`` alone, which only training needs.
+"""
+
+import argparse
+import re
+import sys
+from collections import OrderedDict
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner.checkpoint import _load_checkpoint
+from torch import Tensor, nn
+
+HEAD = [(r'^(fc|linear)\.', 'head.fc.'), (r'^(fc|linear)_roi\.', 'head.fc_roi.')]
+# A layer that only one of the authors' networks has → its names, in order.
+NETWORKS: Dict[str, List[Tuple[str, str]]] = {
+    r'residual_function': [
+        (r'^conv1\.0\.', 'backbone.conv1.'),
+        (r'^conv1\.1\.', 'backbone.bn1.'),
+        (r'^conv(\d)_x\.(\d+)\.shortcut\.', lambda m: f'backbone.layer{int(m[1]) - 1}.{m[2]}.downsample.'),
+        # conv, bn, relu, conv, bn, relu, …
+        (
+            r'^conv(\d)_x\.(\d+)\.residual_function\.(\d)\.',
+            lambda m: f'backbone.layer{int(m[1]) - 1}.{m[2]}.{("conv", "bn")[int(m[3]) % 3]}{int(m[3]) // 3 + 1}.',
+        ),
+    ],
+    r'bottle_neck_layer': [
+        (r'^conv1\.', 'backbone.stem.'),
+        (
+            r'^features\.dense_block(?:_layer_)?(\d)\.bottle_neck_layer_(\d+)\.bottle_neck\.0\.',
+            r'backbone.stages.\1.block.\2.norm1.',
+        ),
+        (
+            r'^features\.dense_block(?:_layer_)?(\d)\.bottle_neck_layer_(\d+)\.bottle_neck\.2\.',
+            r'backbone.stages.\1.block.\2.conv1.',
+        ),
+        (
+            r'^features\.dense_block(?:_layer_)?(\d)\.bottle_neck_layer_(\d+)\.bottle_neck\.3\.',
+            r'backbone.stages.\1.block.\2.norm2.',
+        ),
+        (
+            r'^features\.dense_block(?:_layer_)?(\d)\.bottle_neck_layer_(\d+)\.bottle_neck\.5\.',
+            r'backbone.stages.\1.block.\2.conv2.',
+        ),
+        (r'^features\.transition_layer_(\d)\.down_sample\.0\.', r'backbone.transitions.\1.norm.'),
+        (r'^features\.transition_layer_(\d)\.down_sample\.1\.', r'backbone.transitions.\1.conv.'),
+        (r'^features\.bn\.', 'backbone.transitions.3.0.'),
+    ],
+    # PyramidNet and torchvision's ResNet keep their names.
+    r'layer1\.0\.conv1': [(r'^(conv1|bn1|layer\d|bn_final)\.', r'backbone.\1.')],
+}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', help="path or URL of the authors' checkpoint")
+    parser.add_argument('config', help='config of the same network')
+    parser.add_argument('out', type=Path, help='file to write')
+    return parser.parse_args()
+
+
+def convert(checkpoint: dict) -> 'OrderedDict[str, Tensor]':
+    """Rename the weights of a checkpoint.
+
+    Args:
+        checkpoint (dict): As the authors' code has saved it.
+
+    Returns:
+        OrderedDict[str, Tensor]: With the names of an mmpretrain classifier
+        with RMHead; what has no such name keeps its own.
+
+    Raises:
+        ValueError: If it is none of the authors' networks.
+    """
+    state_dict = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
+    state_dict = {re.sub(r'^module\.', '', name): value for name, value in state_dict.items()}
+    for layer, rules in NETWORKS.items():
+        if any(re.search(layer, name) for name in state_dict):
+            return OrderedDict((rename(name, [*rules, *HEAD]), value) for name, value in state_dict.items())
+    raise ValueError(
+        f"None of the authors' networks: its first weights are {', '.join(list(state_dict)[:3])}. ResNet, DenseNet and "
+        'PyramidNet can be converted.'
+    )
+
+
+def rename(name: str, rules: List[Tuple[str, str]]) -> str:
+    """Apply the first rule that fits."""
+    for pattern, replacement in rules:
+        if re.search(pattern, name):
+            return re.sub(pattern, replacement, name)
+    return name
+
+
+def check(model: nn.Module, state_dict: Dict[str, Tensor]) -> List[str]:
+    """Lines that say what does not fit, ``fc_roi`` excepted."""
+    expected = model.state_dict()
+    lines = [f'missing: {name}' for name in expected if name not in state_dict and '.fc_roi.' not in name]
+    for name, value in state_dict.items():
+        if name not in expected and '.fc_roi.' not in name:
+            lines.append(f'unexpected: {name}')
+        elif name in expected and expected[name].shape != value.shape:
+            lines.append(f'shape: {name} is {tuple(value.shape)}, the config has {tuple(expected[name].shape)}')
+    return lines
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.get('data_preprocessor')})
+    try:
+        state_dict = convert(_load_checkpoint(args.checkpoint, map_location='cpu'))
+    except ValueError as error:
+        sys.exit(f'{args.checkpoint}: {error}')
+    lines = check(model, state_dict)
+    if lines:
+        sys.exit('\n'.join([*lines, f'{args.checkpoint} does not fit {args.config}; nothing was written.']))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(meta=dict(converted_from=Path(args.checkpoint).name), state_dict=state_dict), args.out)
+    branch = 'with' if 'head.fc_roi.weight' in state_dict else 'without'
+    print(f'{len(state_dict)} tensors, {branch} fc_roi, written to {args.out}.')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,73 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""Make a checkpoint fit for passing on.
+
+python tools/model_converters/publish_model.py work_dirs/rm/epoch_300.pth resnet50_rm.pth
+
+Keeps the weights of the deployed model and what describes them. Leaves out
+``fc_roi``, optimiser, schedules, logs, the history (which holds training
+images) and the second set of weights that an EMA keeps: the averaged ones stay.
+The name of the file ends with the first eight digits of its SHA-256 sum, as
+mmengine checks it on downloads.
+"""
+
+import argparse
+import hashlib
+from pathlib import Path
+from typing import Dict
+
+import torch
+from torch import Tensor
+
+META = ('epoch', 'iter', 'dataset_meta', 'mmengine_version', 'cfg', 'converted_from')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', type=Path, help='checkpoint of a training run')
+    parser.add_argument('out', type=Path, help='file to write; -XXXXXXXX is added to its name')
+    parser.add_argument('--keep-fc-roi', action='store_true', help='keep the branch, to go on training')
+    return parser.parse_args()
+
+
+def millions(state_dict: Dict[str, Tensor]) -> str:
+    """Number of weights; statistics of BatchNorm do not count."""
+    statistics = ('running_mean', 'running_var', 'num_batches_tracked')
+    total = sum(value.numel() for name, value in state_dict.items() if not name.endswith(statistics))
+    return f'{total / 1e6:.2f} M'
+
+
+def publish(checkpoint: dict, keep_fc_roi: bool = False) -> dict:
+    """What remains of a checkpoint.
+
+    Args:
+        checkpoint (dict): As mmengine has saved it. With an EMA, its
+            ``state_dict`` holds the averaged weights.
+        keep_fc_roi (bool): Keep ``fc_roi``. Defaults to False.
+
+    Returns:
+        dict: ``meta`` and ``state_dict``.
+    """
+    state_dict = {
+        name: value.cpu() for name, value in checkpoint['state_dict'].items() if keep_fc_roi or '.fc_roi.' not in name
+    }
+    meta = {key: value for key, value in checkpoint.get('meta', {}).items() if key in META}
+    return dict(meta=meta, state_dict=state_dict)
+
+
+def main() -> None:
+    args = parse_args()
+    checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=False)
+    published = publish(checkpoint, args.keep_fc_roi)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = args.out.with_suffix('.tmp')
+    torch.save(published, temporary)
+    digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+    path = args.out.with_name(f'{args.out.stem}-{digest[:8]}.pth')
+    temporary.rename(path)
+    sizes = [f'{file.stat().st_size / 1e6:.1f} MB' for file in (args.checkpoint, path)]
+    print(f'Parameters: {millions(checkpoint["state_dict"])} → {millions(published["state_dict"])}')
+    print(f'File: {" → ".join(sizes)}, {path}')
+
+
+if __name__ == '__main__':
+    main()
