@@ -38,7 +38,7 @@ env-full: env  ## The whole environment: mmcv with operators, mmdet, mmseg, test
 	    CFLAGS=-g0 MAX_JOBS=$$(nproc) $(PIP) --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv && \
 	    $(PY) -c 'import mmcv.ops'; }
 	@$(HAS) mmdet mmseg || $(PIP) -r requirements/onedl.txt
-	@$(HAS) pytest xdist hypothesis ruff scipy || $(PIP) -r requirements/tests.txt
+	@$(HAS) pytest xdist hypothesis ruff scipy modelindex || $(PIP) -r requirements/tests.txt
 
 demo: env  ## Train RecursiveMix on Fashion-MNIST, evaluate, draw
 	$(PY) tools/dataset_tools/prepare_fashion_mnist.py
