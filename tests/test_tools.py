@@ -119,3 +119,20 @@ def test_prepare_fashion_mnist(tmp_path):
     plain = synthetic.fashion_mnist(tmp_path / 'plain', 20, 10)
     for file in plain.iterdir():
         assert (tmp_path / 'data' / file.name).read_bytes() == file.read_bytes()
+
+
+def test_get_flops():
+    """Numbers worked out from the layers: every weight but biases and norms works once per pixel of its output."""
+    output = tool('analysis_tools/get_flops.py', ROOT / 'configs/rm/resnet18_2xb64_cifar100.py', DEMO)
+    rows = [
+        [cell.strip() for cell in line.split('|')[1:-1]] for line in output.splitlines() if line.startswith('| resnet')
+    ]
+    # Stem, then four stages of four 3×3 convolutions of 64 to 512 channels on 32² to 4², three of them strided.
+    flops = 32 * 32 * 27 * 64
+    for i in range(4):
+        pixels, channels = (32 >> i) ** 2, 64 << i
+        entry = channels if i == 0 else channels // 2
+        flops += pixels * channels * (9 * (entry + 3 * channels) + (entry if i else 0))
+    flops += 512 * 100
+    assert rows[0] == ['resnet18_2xb64_cifar100', '32×32', '11.27 M', '11.22 M', f'{flops / 1e9:.2f} G']
+    assert rows[1][:2] == ['resnet10_1xb64_fashion-mnist', '28×28']
