@@ -59,7 +59,7 @@ test-slow: env-full  ## Run the tests that take minutes each
 	$(PY) -m pytest -m slow
 
 crash-test: env-full  ## Kill the demo 20 times (10 times with two processes), resume it, compare
-	rm -rf work_dirs/crash_test
+	rm -rf work_dirs/crash_test work_dirs/crash_test.md
 	$(PY) tools/analysis_tools/crash_test.py $(DEMO_CONFIG) --kills 20 --out work_dirs/crash_test.md --cfg-options \
 	    custom_hooks.0.reset=None train_cfg.max_epochs=12 train_dataloader.dataset.indices=3200 \
 	    val_dataloader.dataset.indices=1000 default_hooks.logger.interval=10

@@ -12,7 +12,7 @@ import torch
 from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.registry import MODELS, init_default_scope
+from mmpretrain import get_model
 
 HEADER = '| network | image | parameters in training | deployed | FLOPs |\n|---|---|---|---|---|'
 
@@ -42,9 +42,8 @@ def image_size(cfg: Config) -> Tuple[int, int]:
 def measure(path: Path, shape: Optional[Tuple[int, int]] = None) -> str:
     """One line of the table; FLOPs are multiply-adds, as in the mm libraries."""
     cfg = Config.fromfile(path)
-    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     shape = tuple(shape or image_size(cfg))
-    model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.get('data_preprocessor')}).eval()
+    model = get_model(cfg).eval()
     channels = cfg.model.backbone.get('in_channels', 3)
     info = get_model_complexity_info(
         model, inputs=(torch.zeros(1, channels, *shape),), show_table=False, show_arch=False

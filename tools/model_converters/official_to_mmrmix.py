@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Dict, List, Tuple
 
 import torch
-from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner.checkpoint import _load_checkpoint
+from mmpretrain import get_model
 from torch import Tensor, nn
 
 HEAD = [(r'^(fc|linear)\.', 'head.fc.'), (r'^(fc|linear)_roi\.', 'head.fc_roi.')]
+# bn, relu, conv, bn, relu, conv
+DENSE_LAYER = {'0': 'norm1', '2': 'conv1', '3': 'norm2', '5': 'conv2'}
 # A layer that only one of the authors' networks has → its names, in order.
 NETWORKS: Dict[str, List[Tuple[str, str]]] = {
     r'residual_function': [
@@ -39,20 +40,8 @@ NETWORKS: Dict[str, List[Tuple[str, str]]] = {
     r'bottle_neck_layer': [
         (r'^conv1\.', 'backbone.stem.'),
         (
-            r'^features\.dense_block(?:_layer_)?(\d)\.bottle_neck_layer_(\d+)\.bottle_neck\.0\.',
-            r'backbone.stages.\1.block.\2.norm1.',
-        ),
-        (
-            r'^features\.dense_block(?:_layer_)?(\d)\.bottle_neck_layer_(\d+)\.bottle_neck\.2\.',
-            r'backbone.stages.\1.block.\2.conv1.',
-        ),
-        (
-            r'^features\.dense_block(?:_layer_)?(\d)\.bottle_neck_layer_(\d+)\.bottle_neck\.3\.',
-            r'backbone.stages.\1.block.\2.norm2.',
-        ),
-        (
-            r'^features\.dense_block(?:_layer_)?(\d)\.bottle_neck_layer_(\d+)\.bottle_neck\.5\.',
-            r'backbone.stages.\1.block.\2.conv2.',
+            r'^features\.dense_block(?:_layer_)?(\d)\.bottle_neck_layer_(\d+)\.bottle_neck\.(\d)\.',
+            lambda m: f'backbone.stages.{m[1]}.block.{m[2]}.{DENSE_LAYER[m[3]]}.',
         ),
         (r'^features\.transition_layer_(\d)\.down_sample\.0\.', r'backbone.transitions.\1.norm.'),
         (r'^features\.transition_layer_(\d)\.down_sample\.1\.', r'backbone.transitions.\1.conv.'),
@@ -117,9 +106,7 @@ def check(model: nn.Module, state_dict: Dict[str, Tensor]) -> List[str]:
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-    model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.get('data_preprocessor')})
+    model = get_model(args.config)
     try:
         state_dict = convert(_load_checkpoint(args.checkpoint, map_location='cpu'))
     except ValueError as error:

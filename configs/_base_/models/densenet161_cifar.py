@@ -1,9 +1,4 @@
 # DenseNet-161 for images of 32×32 pixels.
-model = dict(
-    type='ImageClassifier',
-    backbone=dict(type='mmrmix.DenseNet_CIFAR', arch='161'),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead', num_classes=100, in_channels=2208, loss=dict(type='CrossEntropyLoss', loss_weight=1.0)
-    ),
-)
+_base_ = ['densenet121_cifar.py']
+
+model = dict(backbone=dict(arch='161'), head=dict(in_channels=2208))

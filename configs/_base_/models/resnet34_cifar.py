@@ -1,9 +1,4 @@
-# ResNet-34 for images of 32×32 pixels: a 3×3 stem without pooling.
-model = dict(
-    type='ImageClassifier',
-    backbone=dict(type='ResNet_CIFAR', depth=34),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead', num_classes=100, in_channels=512, loss=dict(type='CrossEntropyLoss', loss_weight=1.0)
-    ),
-)
+# ResNet-34 for images of 32×32 pixels.
+_base_ = ['resnet18_cifar.py']
+
+model = dict(backbone=dict(depth=34))

@@ -1,9 +1,8 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
 
@@ -19,6 +18,7 @@ from .saving import (
     may_be_saved_after_val,
     put_message,
     take_message,
+    unwrapped_model,
 )
 
 SAVE_MODES = ('auto', 'none')
@@ -90,8 +90,7 @@ class RMHistoryHook(Hook):
             self._is_resumed = True
             self._resumed = saved
             if isinstance(runner.optim_wrapper, OptimWrapper):
-                model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-                self._initialised = add_branch(checkpoint, model, runner.optim_wrapper)
+                self._initialised = add_branch(checkpoint, unwrapped_model(runner), runner.optim_wrapper)
 
     def before_train(self, runner: Runner) -> None:
         """Compare the numbers of classes; bring a resumed history back.
@@ -156,8 +155,7 @@ class RMHistoryHook(Hook):
             data_batch (dict, optional): The batch; not used.
             outputs (dict, optional): Losses of the step; not used.
         """
-        if self._is_kept(runner) and is_saved_after_iter(runner):
-            self._gathered = gather_to_main(_pack(self.history.triple))
+        self._gather_if(is_saved_after_iter, runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Gather the history of all processes if a checkpoint is due.
@@ -165,8 +163,7 @@ class RMHistoryHook(Hook):
         Args:
             runner (Runner): The runner of the training process.
         """
-        if self._is_kept(runner) and is_saved_after_epoch(runner):
-            self._gathered = gather_to_main(_pack(self.history.triple))
+        self._gather_if(is_saved_after_epoch, runner)
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[Dict[str, float]] = None) -> None:
         """Gather the history of all processes if a best checkpoint may be due.
@@ -175,8 +172,7 @@ class RMHistoryHook(Hook):
             runner (Runner): The runner of the training process.
             metrics (dict, optional): Results of the validation; not used.
         """
-        if self.history is not None and self._is_kept(runner) and may_be_saved_after_val(runner):
-            self._gathered = gather_to_main(_pack(self.history.triple))
+        self._gather_if(may_be_saved_after_val, runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
         """Put the gathered history into the checkpoint.
@@ -199,6 +195,12 @@ class RMHistoryHook(Hook):
             triples = [_pack(self.history.triple)]
         entry = dict(format=FORMAT, settings=self._settings(runner), triples=triples)
         put_message(checkpoint, 'rm_history', entry)
+
+    def _gather_if(self, is_due: Callable[[Runner], bool], runner: Runner) -> None:
+        """Gather the history of all processes, unless nobody will ask for it."""
+        # A validation without training has none.
+        if self.history is not None and self._is_kept(runner) and is_due(runner):
+            self._gathered = gather_to_main(_pack(self.history.triple))
 
     def _is_kept(self, runner: Runner) -> bool:
         """Whether the history of now is still of use after a resume."""

@@ -6,7 +6,6 @@ from typing import Any, Dict, Optional
 import torch
 from mmengine.dist import all_reduce, all_reduce_params, broadcast, broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from mmrmix.engine.checkpoint_files import find_intact_checkpoint
 from mmrmix.engine.logs import read_log
 from mmrmix.registry import HOOKS
 
-from .saving import is_saved_after_epoch, is_saved_after_iter, put_message, take_message
+from .saving import is_saved_after_epoch, is_saved_after_iter, put_message, take_message, unwrapped_model
 
 
 @HOOKS.register_module()
@@ -102,7 +101,7 @@ class SafeCheckpointHook(CheckpointHook):
         """
         super().before_train(runner)
         if self._resumed_grads and _is_between_updates(runner):
-            for name, parameter in _unwrapped(runner).named_parameters():
+            for name, parameter in unwrapped_model(runner).named_parameters():
                 if name in self._resumed_grads:
                     parameter.grad = self._resumed_grads[name].to(parameter.device)
             runner.logger.info('Resumed with the half-accumulated gradients: none of them is lost.')
@@ -166,7 +165,7 @@ class SafeCheckpointHook(CheckpointHook):
             checkpoint (dict): The checkpoint, in the main process.
         """
         if _is_between_updates(runner):
-            parameters = _unwrapped(runner).named_parameters()
+            parameters = unwrapped_model(runner).named_parameters()
             grads = {name: value.grad.cpu() for name, value in parameters if value.grad is not None}
             put_message(checkpoint, 'accumulated_grads', grads)
 
@@ -200,7 +199,7 @@ class SafeCheckpointHook(CheckpointHook):
         if self._is_synchronised or not runner.distributed:
             return
         self._is_synchronised = True
-        model = _unwrapped(runner)
+        model = unwrapped_model(runner)
         for buffer in model.buffers():
             broadcast(buffer)
         if _is_between_updates(runner):
@@ -232,7 +231,3 @@ def _is_between_updates(runner: Runner) -> bool:
     return (
         isinstance(wrapper, OptimWrapper) and not isinstance(wrapper, OptimWrapperDict) and not wrapper.should_update()
     )
-
-
-def _unwrapped(runner: Runner) -> nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

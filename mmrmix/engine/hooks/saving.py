@@ -10,7 +10,9 @@ from typing import Any, Dict, List, Optional
 
 from mmengine.dist import broadcast_object_list, get_rank, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
 # mmpretrain's publish_model.py removes this key from a checkpoint.
 _MESSAGES = 'hook_msgs'
@@ -44,6 +46,18 @@ def take_message(checkpoint: Dict[str, Any], name: str) -> Any:
     """
     messages = checkpoint.get(_MESSAGES)
     return messages.pop(name, None) if isinstance(messages, dict) else None
+
+
+def unwrapped_model(runner: Runner) -> nn.Module:
+    """The model itself, without what makes it distributed.
+
+    Args:
+        runner (Runner): The runner of the training process.
+
+    Returns:
+        nn.Module: Its names are those of a checkpoint.
+    """
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def is_saved_after_epoch(runner: Runner) -> bool:

@@ -43,9 +43,9 @@ class PyramidBlock(nn.Module):
         super().__init__()
         self.stride = stride
         self.with_cp = with_cp
-        self.out_channels = width * expansion(bottleneck)
         kernel_sizes = (1, 3, 1) if bottleneck else (3, 3)
         channels = (in_channels, width, width, 4 * width) if bottleneck else (in_channels, width, width)
+        self.out_channels = channels[-1]
         # The 3×3 convolution strides, the first one where there are two.
         strides = [stride if i == kernel_sizes.index(3) else 1 for i in range(len(kernel_sizes))]
         self.depth = len(kernel_sizes)
@@ -204,18 +204,6 @@ class PyramidNet(BaseBackbone):
         for module in (self.conv1, self.bn1, *stages):
             module.eval()
             module.requires_grad_(False)
-
-
-def expansion(bottleneck: bool) -> int:
-    """Output channels of a block in units of its width.
-
-    Args:
-        bottleneck (bool): Kind of block.
-
-    Returns:
-        int: 4 or 1.
-    """
-    return 4 if bottleneck else 1
 
 
 def pyramid_widths(stem_channels: int, alpha: float, num_blocks: int) -> Tuple[int, ...]:
