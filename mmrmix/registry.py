@@ -13,7 +13,15 @@ from typing import Optional
 import mmpretrain.registry
 from mmengine.registry import Registry
 
-__all__ = ['BATCH_AUGMENTS', 'DATASETS', 'HOOKS', 'MODELS', 'PARAM_SCHEDULERS', 'TRANSFORMS']
+__all__ = [
+    'BATCH_AUGMENTS',
+    'DATASETS',
+    'HOOKS',
+    'MODELS',
+    'PARAM_SCHEDULERS',
+    'TRANSFORMS',
+    'WEIGHT_INITIALIZERS',
+]
 
 LOCATIONS = {
     'BATCH_AUGMENTS': 'mmrmix.models',
@@ -22,6 +30,7 @@ LOCATIONS = {
     'MODELS': 'mmrmix.models',
     'PARAM_SCHEDULERS': 'mmrmix.engine',
     'TRANSFORMS': 'mmrmix.datasets',
+    'WEIGHT_INITIALIZERS': 'mmrmix.models',
 }
 
 
@@ -59,3 +68,4 @@ HOOKS = _registries['HOOKS']
 MODELS = _registries['MODELS']
 PARAM_SCHEDULERS = _registries['PARAM_SCHEDULERS']
 TRANSFORMS = _registries['TRANSFORMS']
+WEIGHT_INITIALIZERS = _registries['WEIGHT_INITIALIZERS']

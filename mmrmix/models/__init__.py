@@ -1,6 +1,14 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from .backbones import DenseNet_CIFAR, PyramidNet
+from .backbones import DenseNet_CIFAR, PyramidNet, pyramid_vision_transformer_v2
 from .batch_augments import RecursiveMix
 from .heads import RMHead
+from .pretrained_backbone import PretrainedBackbone
 
-__all__ = ['DenseNet_CIFAR', 'PyramidNet', 'RMHead', 'RecursiveMix']
+__all__ = [
+    'DenseNet_CIFAR',
+    'PretrainedBackbone',
+    'PyramidNet',
+    'RMHead',
+    'RecursiveMix',
+    'pyramid_vision_transformer_v2',
+]

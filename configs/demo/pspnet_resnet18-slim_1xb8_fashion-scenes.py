@@ -1,0 +1,26 @@
+# PSPNet on fashion scenes, small: docs/transfer.md.
+_base_ = [
+    '../segmentation/pspnet/pspnet_resnet50_4xb4-80k_ade20k.py',
+    '../_base_/models/resnet18-slim_scenes.py',
+    '../_base_/datasets/fashion_scenes.py',
+    '../_base_/schedules/fashion_scenes_12e.py',
+]
+
+model = dict(
+    data_preprocessor=dict(size=(160, 160), **_base_.slim_data_preprocessor),
+    backbone=_base_.slim_backbone,
+    decode_head=dict(in_channels=128, channels=64, num_classes=11),
+    auxiliary_head=dict(in_channels=64, channels=32, num_classes=11),
+)
+
+train_dataloader = dict(_delete_=True, **_base_.seg_train_dataloader)
+val_dataloader = dict(_delete_=True, **_base_.seg_val_dataloader)
+test_dataloader = val_dataloader
+val_evaluator = dict(_delete_=True, **_base_.seg_val_evaluator)
+test_evaluator = val_evaluator
+
+train_cfg = dict(_delete_=True, **_base_.seg_train_cfg)
+optim_wrapper = dict(_delete_=True, **_base_.scenes_optim_wrapper)
+param_scheduler = _base_.scenes_param_scheduler
+default_hooks = dict(checkpoint=dict(interval=500, max_keep_ckpts=2), logger=dict(interval=50))
+randomness = dict(seed=0)

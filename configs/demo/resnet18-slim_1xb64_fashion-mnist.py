@@ -1,0 +1,31 @@
+# Pretraining for the fashion scenes, `make transfer`: RecursiveMix on enlarged
+# images of Fashion-MNIST, with a backbone that detectors and segmentors share.
+_base_ = [
+    '../_base_/models/resnet18-slim_fashion_mnist.py',
+    '../_base_/datasets/fashion_mnist_bs64.py',
+    '../_base_/schedules/fashion_mnist_4e.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    neck=None,
+    head=dict(type='mmrmix.RMHead', omega=0.1, cal_acc=True),
+    train_cfg=dict(augments=dict(type='mmrmix.RecursiveMix', alpha=0.5)),
+)
+custom_hooks = [dict(type='mmrmix.RMHistoryHook')]
+
+# A grey image less three means has three channels.
+data_preprocessor = dict(mean=[72.94, 72.94, 72.94], std=[90.02, 90.02, 90.02])
+train_pipeline = [
+    dict(type='Resize', scale=64),
+    dict(type='RandomCrop', crop_size=64, padding=6),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='PackInputs'),
+]
+test_pipeline = [dict(type='Resize', scale=64), dict(type='PackInputs')]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+log_processor = dict(window_size=100, custom_cfg=[dict(data_src='accuracy_top-1', method_name='mean', window_size=100)])
+randomness = dict(seed=0)
