@@ -5,9 +5,12 @@ import gzip
 import json
 import pickle
 from pathlib import Path
+from typing import Sequence
 
 import cv2
 import numpy as np
+
+from .processes import tool
 
 FASHION_MNIST_FILES = {'train': 'train', 'test': 't10k'}
 
@@ -100,4 +103,60 @@ def segmentation(root: Path, num_images: int = 4) -> Path:
         cv2.rectangle(labels, (10, 12), (40, 44), 1, -1)
         cv2.imwrite(str(root / 'images' / f'{i}.jpg'), picture)
         cv2.imwrite(str(root / 'labels' / f'{i}.png'), labels)
+    return root
+
+
+def coco_2017(root: Path, classes: Sequence[str], num_images: int = 4) -> Path:
+    """COCO's folders with one rectangle on each image, as box, polygon and map of COCO-stuff."""
+    generator = np.random.default_rng(0)
+    (root / 'annotations').mkdir(parents=True)
+    categories = [dict(id=i + 1, name=name) for i, name in enumerate(classes)]
+    for split in ('train2017', 'val2017'):
+        images, annotations = [], []
+        for folder in (split, f'stuffthingmaps/{split}'):
+            (root / folder).mkdir(parents=True)
+        for i in range(num_images):
+            height, width = 60 + 8 * i, 70
+            picture = photograph(generator, height, width)
+            cv2.rectangle(picture, (10, 12), (49, 51), (0, 0, 255), -1)
+            cv2.imwrite(str(root / split / f'{i:012d}.jpg'), picture)
+            stuff = np.full((height, width), 100 + i, np.uint8)
+            stuff[12:52, 10:50] = i
+            cv2.imwrite(str(root / 'stuffthingmaps' / split / f'{i:012d}.png'), stuff)
+            images.append(dict(id=i, file_name=f'{i:012d}.jpg', height=height, width=width))
+            polygon = [10, 12, 50, 12, 50, 52, 10, 52]
+            annotations.append(
+                dict(id=i + 1, image_id=i, category_id=i + 1, bbox=[10, 12, 40, 40], area=1600, iscrowd=0,
+                     segmentation=[polygon])
+            )  # fmt: skip
+        content = dict(images=images, annotations=annotations, categories=categories)
+        (root / f'annotations/instances_{split}.json').write_text(json.dumps(content))
+    return root
+
+
+def ade20k(root: Path, num_images: int = 4) -> Path:
+    """ADE20K's folders; label maps of 0 (nothing) to 150."""
+    generator = np.random.default_rng(0)
+    for split in ('training', 'validation'):
+        for folder in ('images', 'annotations'):
+            (root / folder / split).mkdir(parents=True)
+        for i in range(num_images):
+            labels = np.zeros((90, 100), np.uint8)
+            labels[10:60, 20:80], labels[60:, :] = i + 1, 150
+            cv2.imwrite(str(root / 'images' / split / f'{i:08d}.jpg'), photograph(generator, 90, 100))
+            cv2.imwrite(str(root / 'annotations' / split / f'{i:08d}.png'), labels)
+    return root
+
+
+def fashion_scenes(root: Path, *options: str) -> Path:
+    """What make_fashion_scenes.py makes of small data and synthetic photographs."""
+    source = root.with_name('sources')
+    if not source.is_dir():
+        fashion_mnist(source / 'fashion_mnist')
+        for i, split in enumerate(('training', 'validation')):
+            (source / split).mkdir()
+            cv2.imwrite(str(source / split / 'photo.png'), photograph(np.random.default_rng(i), 200, 240))
+    folders = ['--fashion-mnist', source / 'fashion_mnist', '--backgrounds', source]
+    numbers = ['--num-train', 4, '--num-val', 4]
+    tool('dataset_tools/make_fashion_scenes.py', root, *folders, *numbers, *options)
     return root

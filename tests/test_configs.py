@@ -2,6 +2,7 @@
 """Every file in configs/ is parsed, dumped, built, trained and evaluated."""
 
 import json
+import math
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 
+from mmdet.datasets import CocoDataset
 from mmrmix.link import history_users
 from mmrmix.models import RMHead
 
 from . import synthetic
+from .pretraining import TRANSFER, pretraining_config, save_classifier
 
 ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(
@@ -25,7 +28,13 @@ DATA = {
     'CIFAR10': partial(synthetic.cifar, num_classes=10),
     'CIFAR100': partial(synthetic.cifar, num_classes=100),
     'mmrmix.FashionMNIST': synthetic.fashion_mnist,
+    'COCO': partial(synthetic.coco_2017, classes=CocoDataset.METAINFO['classes']),
+    'ADE20K': synthetic.ade20k,
+    'fashion scenes': synthetic.fashion_scenes,
 }
+DATA_ROOTS = {'data/coco/': 'COCO', 'data/ade/ADEChallengeData2016': 'ADE20K', 'data/fashion_scenes/': 'fashion scenes'}
+CLASSIFICATION = [name for name in CONFIGS if name not in TRANSFER]
+METRICS = {'mmpretrain': 'accuracy/top1', 'mmdet': 'coco/bbox_mAP', 'mmseg': 'mIoU'}
 
 
 @pytest.fixture(autouse=True)
@@ -36,17 +45,30 @@ def _synthetic_cifar(monkeypatch):
 
 @pytest.fixture(scope='module')
 def data_root(tmp_path_factory):
-    """Folder of a small data set for a data set type, made once."""
+    """Folder of a small data set for that of a config, made once."""
     made = {}
 
-    def root(dataset_type):
-        if dataset_type not in DATA:
-            pytest.fail(f'No synthetic data for {dataset_type}: teach tests/test_configs.py how to run it.')
-        if dataset_type not in made:
-            made[dataset_type] = DATA[dataset_type](tmp_path_factory.mktemp('data') / dataset_type)
-        return made[dataset_type]
+    def root(dataset):
+        name = DATA_ROOTS.get(dataset.data_root, dataset.type)
+        if name not in DATA:
+            pytest.fail(f'No synthetic data for {name}: teach tests/test_configs.py how to run it.')
+        if name not in made:
+            made[name] = DATA[name](tmp_path_factory.mktemp('data') / name)
+        return made[name]
 
     return root
+
+
+@pytest.fixture(scope='module')
+def pretrained(tmp_path_factory):
+    """Checkpoint for the backbone of a config, made once."""
+    folder = tmp_path_factory.mktemp('pretrained')
+
+    def checkpoint(cfg):
+        path = folder / f'{Path(cfg.model.backbone.init_cfg.checkpoint).parent.name}.pth'
+        return path if path.exists() else save_classifier(pretraining_config(cfg), path)
+
+    return checkpoint
 
 
 def shrink(model):
@@ -59,15 +81,36 @@ def shrink(model):
         model.head.in_channels = 32
 
 
+def shrink_images(pipeline):
+    """What makes images of 1333×800 (COCO) or 512×512 (ADE20K) makes them of 64 pixels."""
+    for step in pipeline:
+        if step.type in ('Resize', 'RandomResize') and isinstance(step.scale, tuple):
+            step.scale = (128, 64)
+        if step.type == 'RandomCrop' and isinstance(step.crop_size, tuple):
+            step.crop_size = (64, 64)
+
+
 def short_run(cfg, data_root, work_dir):
     """Two iterations of two images, and an evaluation."""
     cfg.work_dir = str(work_dir)
     shrink(cfg.model)
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        cfg[name].update(batch_size=2, num_workers=0, persistent_workers=False)
-        cfg[name].dataset.data_root = str(data_root(cfg[name].dataset.type))
-        cfg[name].dataset.indices = 4
-    cfg.train_cfg.update(dict(max_epochs=1) if cfg.train_cfg.by_epoch else dict(max_iters=2, val_interval=2))
+    for name in ('train', 'val', 'test'):
+        loader, evaluator = cfg[f'{name}_dataloader'], cfg.get(f'{name}_evaluator', {})
+        loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+        root = f'{data_root(loader.dataset)}/'
+        if 'ann_file' in evaluator:
+            evaluator.ann_file = evaluator.ann_file.replace(loader.dataset.data_root, root)
+        loader.dataset.update(data_root=root, indices=4)
+        if cfg.default_scope != 'mmpretrain':
+            shrink_images(loader.dataset.pipeline)
+    if cfg.default_scope != 'mmpretrain':  # Whose visualizers all have one name, and so one log.
+        cfg.visualizer.name = str(work_dir)
+    if cfg.default_scope == 'mmdet':  # Or an untrained detector finds nothing to evaluate.
+        cfg.model.test_cfg.get('rcnn', cfg.model.test_cfg).score_thr = 0
+    if cfg.default_scope == 'mmseg':
+        cfg.model.data_preprocessor.size = (64, 64)
+    is_by_epoch = 'max_epochs' in cfg.train_cfg
+    cfg.train_cfg.update(dict(max_epochs=1, val_interval=1) if is_by_epoch else dict(max_iters=2, val_interval=2))
     cfg.default_hooks.logger.interval = 1
     return cfg
 
@@ -97,7 +140,7 @@ def inherited(name, tmp_path):
     return config
 
 
-@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize('name', CLASSIFICATION)
 def test_full_model_fits_together(name):
     """The head takes what the backbone yields, without any arithmetic."""
     cfg = Config.fromfile(ROOT / name)
@@ -109,11 +152,11 @@ def test_full_model_fits_together(name):
 
 
 # All of them where they lie; one of every kind by `mmrmix::`.
-INHERITED = [name for name in CONFIGS if name.startswith(('rm/', 'demo/'))]
+INHERITED = [name for name in CLASSIFICATION if name.startswith(('rm/', 'demo/'))]
 
 
 @pytest.mark.parametrize(
-    'name, is_inherited', [*((name, False) for name in CONFIGS), *((name, True) for name in INHERITED)]
+    'name, is_inherited', [*((name, False) for name in CLASSIFICATION), *((name, True) for name in INHERITED)]
 )
 def test_config_trains(name, is_inherited, tmp_path, data_root):
     path = inherited(name, tmp_path) if is_inherited else ROOT / name
@@ -131,6 +174,25 @@ def test_config_trains(name, is_inherited, tmp_path, data_root):
         _, augments = history_users(runner.model)
         assert (history.triple is None) == (not augments)
         assert not augments or history.triple.scores.shape[1] == runner.model.head.num_classes
+
+
+@pytest.mark.parametrize('name', TRANSFER)
+def test_config_fine_tunes(name, tmp_path, data_root, pretrained):
+    """Every backbone starts from its checkpoint, and what is frozen keeps its weights."""
+    cfg = Config.fromfile(ROOT / name)
+    checkpoint = pretrained(cfg)
+    cfg.model.backbone.init_cfg.checkpoint = str(checkpoint)
+    runner = Runner.from_cfg(short_run(cfg, data_root, tmp_path))
+    runner.train()
+    log = training_log(tmp_path)
+    losses = [entry['loss'] for entry in log if 'loss' in entry]
+    assert len(losses) == 2 and all(math.isfinite(loss) for loss in losses)
+    assert sum(METRICS[cfg.default_scope] in entry for entry in log) == 1
+    weights = torch.load(checkpoint, weights_only=True)['state_dict']
+    frozen = [name for name, parameter in runner.model.backbone.named_parameters() if not parameter.requires_grad]
+    assert bool(frozen) == ('detection/' in name and 'resnet50' in name)
+    for parameter in frozen:
+        assert torch.equal(runner.model.backbone.get_parameter(parameter), weights[f'backbone.{parameter}'])
 
 
 def test_flagship_can_be_resumed():

@@ -11,7 +11,7 @@ import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 
-from mmrmix.engine.launch import add_common_arguments, build_runner, load_config
+from mmrmix.engine.launch import add_common_arguments, build_runner, load_config, missing_data_explained
 
 
 def parse_args() -> argparse.Namespace:
@@ -77,11 +77,12 @@ def main() -> None:
     if args.tta:
         use_tta(cfg)
 
-    runner = build_runner(cfg)
     want_predictions = args.out is not None and args.out.endswith('.pkl')
-    if want_predictions:
-        runner.test_evaluator.metrics.append(dump_predictions(cfg, args.out))
-    metrics = runner.test()
+    with missing_data_explained(cfg):
+        runner = build_runner(cfg)
+        if want_predictions:
+            runner.test_evaluator.metrics.append(dump_predictions(cfg, args.out))
+        metrics = runner.test()
     if args.out and not want_predictions and runner.rank == 0:
         mmengine.dump(metrics, args.out)
 

@@ -9,7 +9,7 @@ import argparse
 
 from mmengine.config import Config
 
-from mmrmix.engine.launch import DATALOADERS, add_common_arguments, build_runner, load_config
+from mmrmix.engine.launch import DATALOADERS, add_common_arguments, build_runner, load_config, missing_data_explained
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,7 +63,8 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     apply_options(cfg, args)
-    build_runner(cfg).train()
+    with missing_data_explained(cfg):
+        build_runner(cfg).train()
 
 
 if __name__ == '__main__':

@@ -4,10 +4,13 @@
 import argparse
 import datetime
 import os
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
@@ -75,7 +78,7 @@ def build_runner(cfg: Config) -> Runner:
 
     mmengine's launchers select a CUDA device before they look at the backend,
     so without one the process group (gloo) is made here, and DDP is told to
-    take no device.
+    take no device. SyncBN works on GPUs only and becomes BN there.
 
     Args:
         cfg (Config): As :func:`load_config` returns it.
@@ -101,7 +104,49 @@ def build_runner(cfg: Config) -> Runner:
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )
         cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if runner.distributed and not torch.cuda.is_available():
+        _revert_sync_batchnorm(runner)
+    return runner
+
+
+@contextmanager
+def missing_data_explained(cfg: Config) -> Iterator[None]:
+    """Say which data set is missing, and where it belongs, instead of a bare file name.
+
+    Args:
+        cfg (Config): Config of what runs inside.
+
+    Raises:
+        FileNotFoundError: If a file below the ``data_root`` of a data set is
+            missing.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        for name in DATALOADERS:
+            dataset = (cfg.get(name) or {}).get('dataset', {})
+            while 'dataset' in dataset:
+                dataset = dataset['dataset']
+            root = dataset.get('data_root')
+            if root and error.filename and Path(root).absolute() in Path(error.filename).absolute().parents:
+                raise FileNotFoundError(
+                    f'{error.filename} is missing: {name} expects {dataset["type"]} in "{root}". The README beside '
+                    'the config shows the folders and how to get them. Where they lie elsewhere, make a link, or set '
+                    f'--cfg-options {name}.dataset.data_root=FOLDER, the same for the other loaders, and ann_file of '
+                    'the evaluators.'
+                ) from error
+        raise
+
+
+def _revert_sync_batchnorm(runner: Runner) -> None:
+    """Make BN of a wrapped model's SyncBN; the parameters stay the same objects."""
+    number = sum(isinstance(module, torch.nn.SyncBatchNorm) for module in runner.model.modules())
+    if number:
+        runner.model.module = revert_sync_batchnorm(runner.model.module)
+        runner.logger.info(
+            f'SyncBN needs GPUs: {number} layers are plain BN on CPUs, each process with statistics of its own.'
+        )
 
 
 def _set_mmpretrain_loader_defaults(cfg: Config) -> None:

@@ -70,14 +70,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num-train', type=int, default=1000, help='training scenes (%(default)s)')
     parser.add_argument('--num-val', type=int, default=200, help='validation scenes (%(default)s)')
     parser.add_argument('--size', type=int, default=160, help='side of a scene, pixels (%(default)s)')
-    parser.add_argument('--objects', type=int, nargs=2, default=(1, 6), metavar=('MIN', 'MAX'), help='a scene (1 6)')
+    parser.add_argument('--objects', type=int, nargs=2, default=(1, 5), metavar=('MIN', 'MAX'), help='a scene (1 5)')
     parser.add_argument(
         '--object-size',
         type=int,
         nargs=2,
-        default=(24, 72),
+        default=(32, 96),
         metavar=('MIN', 'MAX'),
-        help='longer side of an object, pixels (24 72)',
+        help='longer side of an object, pixels (32 96)',
     )
     parser.add_argument('--seed', type=int, default=0, help='(%(default)s)')
     args = parser.parse_args()

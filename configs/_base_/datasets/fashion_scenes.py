@@ -69,6 +69,7 @@ seg_metainfo = dict(classes=('background', *classes), palette=[(0, 0, 0), *palet
 seg_train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
+    dict(type='RandomCrop', crop_size=(128, 128)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs'),
 ]

@@ -8,7 +8,7 @@ slim_backbone = dict(
     # Nothing is frozen: training from scratch differs in nothing but the start.
     frozen_stages=-1,
     norm_eval=False,
-    init_cfg=dict(checkpoint='work_dirs/transfer/resnet18-slim/epoch_4.pth'),
+    init_cfg=dict(checkpoint='work_dirs/resnet18-slim_1xb64_fashion-mnist/epoch_4.pth'),
 )
 slim_neck = dict(in_channels=slim_channels, out_channels=64)
 # As in the pretraining.
