@@ -4,6 +4,10 @@ VENV ?= .venv
 PYTHON ?= python3
 DEMO := work_dirs/demo
 DEMO_CONFIG := configs/demo/resnet10_1xb64_fashion-mnist.py
+PRETRAINING := resnet18-slim_1xb64_fashion-mnist
+TRANSFER := work_dirs/transfer
+SYSTEMS := atss upernet
+SEEDS := 0
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --progress-bar off -c requirements/constraints.txt
@@ -14,7 +18,7 @@ export PYTHONPATH := $(CURDIR)
 # mmpretrain and mmengine warn of their own deprecations at every start.
 export PYTHONWARNINGS := ignore
 
-.PHONY: help env env-full demo figures test test-slow crash-test lint format clean
+.PHONY: help env env-full demo figures transfer scenes test test-slow crash-test lint format clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,9 +52,25 @@ demo: env  ## Train RecursiveMix on Fashion-MNIST, evaluate, draw
 	$(PY) tools/analysis_tools/plot_curves.py $(DEMO) --out $(DEMO)/curves.png
 	@echo "Done: log, checkpoints, metrics.json, mixed_batch.png and curves.png are in $(DEMO)."
 
-figures: demo  ## Renew the pictures of the README from a run of the demo
+scenes: env-full  ## Build the fashion scenes in data/fashion_scenes, where they are missing
+	@$(HAS) skimage || $(PIP) scikit-image
+	$(PY) tools/dataset_tools/prepare_fashion_mnist.py
+	test -d data/fashion_scenes || $(PY) tools/dataset_tools/make_fashion_scenes.py
+
+# After an interruption the same command goes on.
+transfer: scenes  ## Pretrain with RecursiveMix, fine-tune ATSS and UperNet, compare with scratch, draw
+	test -f work_dirs/$(PRETRAINING)/epoch_4.pth || \
+	    $(PY) tools/train.py configs/demo/$(PRETRAINING).py --resume
+	$(PY) tools/analysis_tools/transfer.py $(SYSTEMS) --seeds $(SEEDS) --out $(TRANSFER)
+	$(PY) tools/visualization/browse_scenes.py --out $(TRANSFER)/predictions.png --num-scenes 4 \
+	    $(foreach system,$(SYSTEMS),$(foreach start,scratch RM,--model "$(system), $(start)" \
+	    configs/demo/$(system)_resnet18-slim_1xb8_fashion-scenes.py $(TRANSFER)/$(system)_$(start)_seed$(firstword $(SEEDS))))
+	@echo "Done: table.md, predictions.png and the runs are in $(TRANSFER)."
+
+figures: demo transfer  ## Renew the pictures of README and docs
 	mkdir -p docs/images
-	cp $(DEMO)/mixed_batch.png $(DEMO)/curves.png docs/images/
+	$(PY) tools/visualization/browse_scenes.py --out docs/images/scenes.png
+	cp $(DEMO)/mixed_batch.png $(DEMO)/curves.png $(TRANSFER)/predictions.png docs/images/
 
 test: env-full  ## Run the tests (under 12 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal

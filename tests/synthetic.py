@@ -72,40 +72,6 @@ def imagenet(root: Path, num_images: int = 4) -> Path:
     return root
 
 
-def coco(root: Path, num_images: int = 4) -> Path:
-    """A box of one of two categories on each image, COCO format."""
-    generator = np.random.default_rng(0)
-    root.mkdir(parents=True, exist_ok=True)
-    images, annotations = [], []
-    for i in range(num_images):
-        picture = photograph(generator, 64, 64)
-        cv2.rectangle(picture, (10, 12), (40, 44), (0, 0, 255) if i % 2 else (255, 0, 0), -1)
-        cv2.imwrite(str(root / f'{i}.jpg'), picture)
-        images.append(dict(id=i, file_name=f'{i}.jpg', height=64, width=64))
-        annotations.append(
-            dict(id=i + 1, image_id=i, category_id=i % 2 + 1, bbox=[10, 12, 31, 33], area=1023, iscrowd=0)
-        )
-    categories = [dict(id=1, name='blue'), dict(id=2, name='red')]
-    (root / 'annotations.json').write_text(
-        json.dumps(dict(images=images, annotations=annotations, categories=categories))
-    )
-    return root
-
-
-def segmentation(root: Path, num_images: int = 4) -> Path:
-    """Images with a label map each: 0 background, 1 rectangle."""
-    generator = np.random.default_rng(0)
-    for folder in ('images', 'labels'):
-        (root / folder).mkdir(parents=True)
-    for i in range(num_images):
-        picture, labels = photograph(generator, 64, 64), np.zeros((64, 64), np.uint8)
-        cv2.rectangle(picture, (10, 12), (40, 44), (0, 0, 255), -1)
-        cv2.rectangle(labels, (10, 12), (40, 44), 1, -1)
-        cv2.imwrite(str(root / 'images' / f'{i}.jpg'), picture)
-        cv2.imwrite(str(root / 'labels' / f'{i}.png'), labels)
-    return root
-
-
 def coco_2017(root: Path, classes: Sequence[str], num_images: int = 4) -> Path:
     """COCO's folders with one rectangle on each image, as box, polygon and map of COCO-stuff."""
     generator = np.random.default_rng(0)

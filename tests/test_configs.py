@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 
-from mmdet.datasets import CocoDataset
 from mmrmix.link import history_users
 from mmrmix.models import RMHead
 

@@ -1,84 +1,83 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""tools/train.py and tools/test.py on configs of mmdet and mmseg."""
+"""The tools on configs of mmdet and mmseg, on small fashion scenes."""
 
 import json
 
 import pytest
+from mmengine.config import Config
 
 from . import synthetic
-from .test_tools import log, tool
+from .pretraining import pretraining_config, save_classifier
+from .processes import ROOT, free_port, run, tool
+from .test_tools import log
 
-DETECTION = """
-_base_ = ['mmdet::retinanet/retinanet_r18_fpn_1x_coco.py']
-meta = dict(classes=('blue', 'red'))
-model = dict(
-    backbone=dict(init_cfg=None), bbox_head=dict(num_classes=2), test_cfg=dict(score_thr=0.0),
-    data_preprocessor=dict(pad_size_divisor=32))
-pipeline = [
-    dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(64, 64)), dict(type='PackDetInputs')]
-test_pipeline = [
-    dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 64)), dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))]
-data = dict(data_root='{root}/', ann_file='annotations.json', data_prefix=dict(img=''), metainfo=meta)
-train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=dict(pipeline=pipeline, **data))
-val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline, **data))
-test_dataloader = val_dataloader
-val_evaluator = dict(ann_file='{root}/annotations.json')
-test_evaluator = val_evaluator
-"""
-SEGMENTATION = """
-_base_ = [
-    __import__('mmrmix').config_path('mmseg', '_base_/models/fcn_r50-d8.py'),
-    __import__('mmrmix').config_path('mmseg', '_base_/default_runtime.py'),
-    __import__('mmrmix').config_path('mmseg', '_base_/schedules/schedule_20k.py')]
-norm_cfg = dict(type='BN')
-model = dict(
-    pretrained=None, data_preprocessor=dict(size=(64, 64)),
-    backbone=dict(depth=18, norm_cfg=norm_cfg),
-    decode_head=dict(num_classes=2, in_channels=512, channels=16, norm_cfg=norm_cfg),
-    auxiliary_head=dict(num_classes=2, in_channels=256, channels=16, norm_cfg=norm_cfg))
-pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
-data = dict(
-    type='BaseSegDataset', data_root='{root}', data_prefix=dict(img_path='images', seg_map_path='labels'),
-    metainfo=dict(classes=('background', 'rectangle'), palette=[[0, 0, 0], [255, 0, 0]]), pipeline=pipeline)
-train_dataloader = dict(
-    batch_size=2, num_workers=0, persistent_workers=False, dataset=data, sampler=dict(type='InfiniteSampler'))
-val_dataloader = dict(
-    batch_size=1, num_workers=0, persistent_workers=False, dataset=data,
-    sampler=dict(type='DefaultSampler', shuffle=False))
-test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2))
-"""
+ATSS = ROOT / 'configs/demo/atss_resnet18-slim_1xb8_fashion-scenes.py'
+UPERNET = ROOT / 'configs/demo/upernet_resnet18-slim_1xb8_fashion-scenes.py'
+
+
+@pytest.fixture(scope='module')
+def options(tmp_path_factory):
+    """Options for two iterations on four scenes, from a checkpoint that fits."""
+    folder = tmp_path_factory.mktemp('scenes')
+    root = synthetic.fashion_scenes(folder / 'scenes')
+    checkpoint = save_classifier(pretraining_config(Config.fromfile(ATSS)), folder / 'pretrained.pth')
+    common = ['default_hooks.logger.interval=1', f'model.backbone.init_cfg.checkpoint={checkpoint}']
+    for name in ('train', 'val', 'test'):
+        common += [f'{name}_dataloader.batch_size=2', f'{name}_dataloader.dataset.data_root={root}/']
+    annotations = [f'{name}_evaluator.ann_file={root}/instances_validation.json' for name in ('val', 'test')]
+    epochs = ['train_cfg.max_epochs=1', 'model.test_cfg.score_thr=0', *annotations]
+    iterations = ['train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=2']
+    return {
+        ATSS: ['--cfg-options', *common, *epochs],
+        UPERNET: ['--cfg-options', *common, *iterations],
+    }
 
 
 @pytest.mark.parametrize(
-    ('library', 'config', 'data', 'options', 'checkpoint', 'metric'),
-    [
-        (
-            'mmdet',
-            DETECTION,
-            synthetic.coco,
-            ['train_cfg.max_epochs=1', 'default_hooks.logger.interval=1'],
-            'epoch_1.pth',
-            'coco/bbox_mAP',
-        ),
-        ('mmseg', SEGMENTATION, synthetic.segmentation, [], 'iter_2.pth', 'mIoU'),
-    ],
+    ('config', 'checkpoint', 'metric'),
+    [(ATSS, 'epoch_1.pth', 'coco/bbox_mAP'), (UPERNET, 'iter_2.pth', 'mIoU')],
+    ids=['mmdet', 'mmseg'],
 )
-def test_train_and_test(library, config, data, options, checkpoint, metric, tmp_path):
-    path = tmp_path / f'{library}_config.py'
-    path.write_text(config.replace('{root}', str(data(tmp_path / 'data'))))
-    options = ['--cfg-options', *options] if options else []
+def test_train_and_test(config, checkpoint, metric, options, tmp_path):
     work_dir = tmp_path / 'work_dir'
-    tool('train.py', path, '--work-dir', work_dir, *options)
+    output = tool('train.py', config, '--work-dir', work_dir, *options[config])
+    assert 'Backbone: all 120 tensors of ' in output
     assert sum('loss' in entry for entry in log(work_dir)) == 2
     (trained,) = [entry[metric] for entry in log(work_dir) if metric in entry]
     arguments = ['--work-dir', work_dir, '--out', tmp_path / 'metrics.json', '--show-dir', tmp_path / 'drawn']
-    tool('test.py', path, work_dir / checkpoint, *arguments, *options)
+    tool('test.py', config, work_dir / checkpoint, *arguments, *options[config])
     assert json.loads((tmp_path / 'metrics.json').read_text())[metric] == pytest.approx(trained, nan_ok=True)
     # mmdet draws below its own time stamp in the work dir.
     assert [*tmp_path.rglob('drawn/**/*.jpg'), *tmp_path.rglob('drawn/**/*.png')]
+
+
+@pytest.mark.parametrize('config', [ATSS, UPERNET], ids=['mmdet', 'mmseg'])
+def test_two_processes_on_a_cpu(config, options, tmp_path):
+    """SyncBN, which UperNet has, becomes BN; the log says so once."""
+    arguments = [config, 2, '--work-dir', tmp_path, *options[config]]
+    output = run('bash', ROOT / 'tools/dist_train.sh', *arguments, PORT=free_port())
+    assert sum('loss' in entry for entry in log(tmp_path)) >= 1
+    assert output.count('SyncBN needs GPUs: ') == (config == UPERNET)
+    checkpoint = (tmp_path / 'last_checkpoint').read_text()
+    arguments = [checkpoint, 2, '--work-dir', tmp_path, '--out', tmp_path / 'metrics.json', *options[config]]
+    run('bash', ROOT / 'tools/dist_test.sh', config, *arguments, PORT=free_port())
+    assert json.loads((tmp_path / 'metrics.json').read_text())
+
+
+@pytest.mark.parametrize(
+    ('config', 'file'),
+    [
+        ('detection/atss/atss_resnet50_8xb2-1x_coco.py', 'data/coco/annotations/instances_train2017.json'),
+        ('segmentation/upernet/upernet_resnet50_4xb4-80k_ade20k.py', 'data/ade/ADEChallengeData2016/images/training'),
+    ],
+)
+def test_missing_data_are_explained(config, file, tmp_path):
+    output = tool('train.py', ROOT / 'configs' / config, '--work-dir', tmp_path, expect=1)
+    assert f'{file} is missing: train_dataloader expects' in output
+    assert 'set --cfg-options train_dataloader.dataset.data_root=FOLDER' in output
+
+
+def test_missing_checkpoint_is_explained(options, tmp_path):
+    arguments = [*options[ATSS], f'model.backbone.init_cfg.checkpoint={tmp_path}/none.pth']
+    output = tool('train.py', ATSS, '--work-dir', tmp_path, *arguments, expect=1)
+    assert f'The backbone is to start from {tmp_path}/none.pth, which does not exist. Pretrain it' in output

@@ -244,5 +244,5 @@ def test_training_does_not_start(tmp_path):
         train_cfg=dict(by_epoch=True, max_epochs=1),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
     )
-    with pytest.raises(FileNotFoundError, match='which does not exist. Pretrain it'):
+    with pytest.raises(FileNotFoundError, match='which does not exist'):
         runner.train()

@@ -62,6 +62,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='(0)')
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='runs side by side (%(default)s)')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/transfer'), help='(%(default)s)')
+    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='further options of all runs')
     args = parser.parse_args()
     starts = args.start or ['scratch=', 'RM=work_dirs/resnet18-slim_1xb64_fashion-mnist/epoch_4.pth']
     args.start = {}
@@ -85,7 +86,7 @@ def metrics_of(run: Run) -> Dict[str, float]:
     return {key: factor * value for key, value in json.loads(path.read_text()).items() if key in SYSTEMS[run.system]}
 
 
-def execute(run: Run) -> None:
+def execute(run: Run, cfg_options: List[str]) -> None:
     """Train, or go on with training, and evaluate.
 
     Raises:
@@ -93,7 +94,7 @@ def execute(run: Run) -> None:
     """
     config = DEMO / f'{run.system}_resnet18-slim_1xb8_fashion-scenes.py'
     start = f'.checkpoint={run.checkpoint}' if run.checkpoint else '=None'
-    options = ['--work-dir', run.work_dir, '--cfg-options', f'model.backbone.init_cfg{start}']
+    options = ['--work-dir', run.work_dir, '--cfg-options', f'model.backbone.init_cfg{start}', *cfg_options]
     run.work_dir.mkdir(parents=True, exist_ok=True)
     output = run.work_dir / 'output.txt'
     with output.open('a') as file:
@@ -129,8 +130,10 @@ def table(runs: List[Run]) -> str:
                 spread = f' ± {statistics.stdev(values):.1f}' if len(values) > 1 else ''
                 cells.append(f'{statistics.mean(values):.1f}{spread}')
             lines.append(f'| {system} | {name} | {" | ".join(cells)} |')
-    spread = ', mean ± standard deviation' if len(seeds) > 1 else ''
-    return '\n'.join([*lines, '', f'Seeds {", ".join(map(str, seeds))}{spread}; 200 validation scenes.', ''])
+    seeds = (
+        f'Mean ± standard deviation of seeds {", ".join(map(str, seeds))}.' if len(seeds) > 1 else f'Seed {seeds[0]}.'
+    )
+    return '\n'.join([*lines, '', seeds, ''])
 
 
 def main() -> None:
@@ -145,7 +148,7 @@ def main() -> None:
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns) as progress, ThreadPoolExecutor(args.jobs) as pool:
         bar = progress.add_task('training', total=len(runs), completed=sum(bool(metrics_of(run)) for run in runs))
-        jobs = {pool.submit(execute, run): run for run in runs if not metrics_of(run)}
+        jobs = {pool.submit(execute, run, args.cfg_options): run for run in runs if not metrics_of(run)}
         for job in as_completed(jobs):
             if job.exception():
                 errors.append(str(job.exception()))

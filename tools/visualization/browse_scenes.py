@@ -3,7 +3,7 @@ r"""Draw fashion scenes with their annotations, and beside them what models find
 
 python tools/visualization/browse_scenes.py --out scenes.png
 python tools/visualization/browse_scenes.py --out predictions.png --num-scenes 4 \
-    --model "ATSS" configs/demo/atss_resnet18-slim_1xb8_fashion-scenes.py work_dirs/atss/epoch_12.pth
+    --model "ATSS" configs/demo/atss_resnet18-slim_1xb8_fashion-scenes.py work_dirs/atss/epoch_6.pth
 
 Detectors are drawn with boxes (and masks), segmentors with areas.
 """
@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from mmengine.config import Config
+from mmengine.runner import find_latest_checkpoint
 from mmengine.visualization import Visualizer
 from pycocotools.coco import COCO
 
@@ -48,7 +49,7 @@ def parse_args() -> argparse.Namespace:
         action='append',
         default=[],
         metavar=('TITLE', 'CONFIG', 'CHECKPOINT'),
-        help='draw the predictions of this model, too; may be repeated',
+        help='draw the predictions of this model, too; may be repeated. CHECKPOINT may be a work dir: its last one',
     )
     parser.add_argument('--score-thr', type=float, default=0.3, help='least score of boxes (%(default)s)')
     return parser.parse_args()
@@ -73,6 +74,7 @@ def predicted(config: str, checkpoint: str, paths: List[Path], score_thr: float)
     """What a detector or segmentor finds in pictures."""
     cfg = Config.fromfile(config)
     cfg.model.backbone.init_cfg = None  # The checkpoint has all weights.
+    checkpoint = find_latest_checkpoint(checkpoint) if Path(checkpoint).is_dir() else checkpoint
     if cfg.default_scope == 'mmseg':
         from mmseg.apis import inference_model, init_model
 
