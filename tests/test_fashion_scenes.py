@@ -4,6 +4,7 @@
 import hashlib
 import importlib.util
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -89,22 +90,38 @@ def test_options(scenes):
     assert max(side for item in content['annotations'] for side in item['bbox'][2:]) <= 20
 
 
-def test_nothing_is_overwritten(scenes):
+def test_nothing_is_overwritten(scenes, module, monkeypatch):
     before = contents(scenes)
-    assert 'is not empty, and nothing is overwritten' in tool(TOOL, scenes, expect=1)
+    monkeypatch.setattr('sys.argv', [TOOL, str(scenes)])
+    with pytest.raises(SystemExit, match='is not empty, and nothing is overwritten'):
+        module.main()
     assert contents(scenes) == before
 
 
-def test_wrong_options_are_explained(tmp_path):
-    for options, message in (
-        (['--objects', 4, 2], '--objects: MIN must not exceed MAX'),
-        (['--object-size', 20, 300], '--object-size: MAX must not exceed --size'),
-        (['--num-val', 0], 'must be at least 1'),
-    ):
-        assert message in tool(TOOL, tmp_path / 'scenes', *options, expect=2)
-    output = tool(TOOL, tmp_path / 'scenes', '--backgrounds', tmp_path, expect=1)
-    assert 'no picture in' in output and 'Put photographs into training/ and validation/' in output
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--objects', '4', '2'], '--objects: MIN must not exceed MAX'),
+        (['--objects', '0', '2'], '--objects: must be at least 1'),
+        (['--object-size', '20', '300'], '--object-size: MAX must not exceed --size'),
+        (['--object-size', '4', '20'], '--object-size: MIN must be at least 8 pixels'),
+        (['--num-val', '0'], '--num-train, --num-val: must be at least 1'),
+    ],
+)
+def test_wrong_options_are_explained(options, message, tmp_path, module, monkeypatch, capsys):
+    monkeypatch.setattr('sys.argv', [TOOL, str(tmp_path / 'scenes'), *options])
+    with pytest.raises(SystemExit):
+        module.main()
+    assert message in capsys.readouterr().err
     assert not (tmp_path / 'scenes').exists()
+
+
+def test_missing_photographs_are_explained(tmp_path, module, monkeypatch):
+    with pytest.raises(SystemExit, match=r'no picture in .*training. Put photographs into training/ and validation/'):
+        module.photographs(tmp_path, 'training')
+    monkeypatch.setitem(sys.modules, 'skimage', None)
+    with pytest.raises(SystemExit, match='pip install scikit-image, or use --backgrounds FOLDER'):
+        module.photographs(None, 'training')
 
 
 def test_object_keeps_its_own_pixels(module):

@@ -9,18 +9,22 @@ from mmengine.config import Config
 from . import synthetic
 from .pretraining import pretraining_config, save_classifier
 from .processes import ROOT, free_port, run, tool
-from .test_tools import log
+from .test_tools import log, size
 
 ATSS = ROOT / 'configs/demo/atss_resnet18-slim_1xb8_fashion-scenes.py'
 UPERNET = ROOT / 'configs/demo/upernet_resnet18-slim_1xb8_fashion-scenes.py'
 
 
 @pytest.fixture(scope='module')
-def options(tmp_path_factory):
-    """Options for two iterations on four scenes, from a checkpoint that fits."""
-    folder = tmp_path_factory.mktemp('scenes')
-    root = synthetic.fashion_scenes(folder / 'scenes')
-    checkpoint = save_classifier(pretraining_config(Config.fromfile(ATSS)), folder / 'pretrained.pth')
+def root(tmp_path_factory):
+    """Folder of four scenes."""
+    return synthetic.fashion_scenes(tmp_path_factory.mktemp('scenes') / 'scenes')
+
+
+@pytest.fixture(scope='module')
+def options(root):
+    """Options for two iterations, from a checkpoint that fits."""
+    checkpoint = save_classifier(pretraining_config(Config.fromfile(ATSS)), root.with_name('pretrained.pth'))
     common = ['default_hooks.logger.interval=1', f'model.backbone.init_cfg.checkpoint={checkpoint}']
     for name in ('train', 'val', 'test'):
         common += [f'{name}_dataloader.batch_size=2', f'{name}_dataloader.dataset.data_root={root}/']
@@ -38,7 +42,7 @@ def options(tmp_path_factory):
     [(ATSS, 'epoch_1.pth', 'coco/bbox_mAP'), (UPERNET, 'iter_2.pth', 'mIoU')],
     ids=['mmdet', 'mmseg'],
 )
-def test_train_and_test(config, checkpoint, metric, options, tmp_path):
+def test_train_test_and_draw(config, checkpoint, metric, root, options, tmp_path):
     work_dir = tmp_path / 'work_dir'
     output = tool('train.py', config, '--work-dir', work_dir, *options[config])
     assert 'Backbone: all 120 tensors of ' in output
@@ -49,6 +53,11 @@ def test_train_and_test(config, checkpoint, metric, options, tmp_path):
     assert json.loads((tmp_path / 'metrics.json').read_text())[metric] == pytest.approx(trained, nan_ok=True)
     # mmdet draws below its own time stamp in the work dir.
     assert [*tmp_path.rglob('drawn/**/*.jpg'), *tmp_path.rglob('drawn/**/*.png')]
+    picture = tmp_path / 'predictions.png'
+    model = ['--model', 'trained', config, work_dir]
+    tool('visualization/browse_scenes.py', root, '--out', picture, '--num-scenes', 3, *model, '--score-thr', 0)
+    # Three rows of two columns, 2.6 inches each, and a title.
+    assert size(picture) == (round(130 * (3 * 2.6 + 0.3)), round(130 * 2 * 2.6))
 
 
 @pytest.mark.parametrize('config', [ATSS, UPERNET], ids=['mmdet', 'mmseg'])

@@ -66,6 +66,7 @@ for registries in (own, root):
         ('PARAM_SCHEDULERS', 'WarmupCosineLR'),
         ('TRANSFORMS', 'ClippedLighting'),
         ('MODELS', 'RMHead'),
+        ('WEIGHT_INITIALIZERS', 'PretrainedBackbone'),
     ]:
         cls = getattr(registries, registry).get(f'mmrmix.{name}')
         assert cls.__name__ == name, (registries, name, cls)
