@@ -119,10 +119,10 @@ def fashion_scenes(root: Path, *options: str) -> Path:
     source = root.with_name('sources')
     if not source.is_dir():
         fashion_mnist(source / 'fashion_mnist')
-        for i, split in enumerate(('training', 'validation')):
-            (source / split).mkdir()
-            cv2.imwrite(str(source / split / 'photo.png'), photograph(np.random.default_rng(i), 200, 240))
-    folders = ['--fashion-mnist', source / 'fashion_mnist', '--backgrounds', source]
+        (source / 'photographs').mkdir()
+        for i in range(2):
+            cv2.imwrite(str(source / f'photographs/{i}.png'), photograph(np.random.default_rng(i), 200, 400))
+    folders = ['--fashion-mnist', source / 'fashion_mnist', '--backgrounds', source / 'photographs']
     numbers = ['--num-train', 4, '--num-val', 4]
     tool('dataset_tools/make_fashion_scenes.py', root, *folders, *numbers, *options)
     return root

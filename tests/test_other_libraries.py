@@ -56,8 +56,8 @@ def test_train_test_and_draw(config, checkpoint, metric, root, options, tmp_path
     picture = tmp_path / 'predictions.png'
     model = ['--model', 'trained', config, work_dir]
     tool('visualization/browse_scenes.py', root, '--out', picture, '--num-scenes', 3, *model, '--score-thr', 0)
-    # Three rows of two columns, 2.6 inches each, and a title.
-    assert size(picture) == (round(130 * (3 * 2.6 + 0.3)), round(130 * 2 * 2.6))
+    # Three rows of two columns, 2.6 inches each, titles and a legend.
+    assert size(picture) == (round(130 * (3 * 2.6 + 0.6)), round(130 * 2 * 2.6))
 
 
 @pytest.mark.parametrize('config', [ATSS, UPERNET], ids=['mmdet', 'mmseg'])

@@ -3,7 +3,7 @@ _base_ = [
     '../detection/mask_rcnn/mask-rcnn_resnet50_8xb2-1x_coco.py',
     '../_base_/models/resnet18-slim_scenes.py',
     '../_base_/datasets/fashion_scenes.py',
-    '../_base_/schedules/fashion_scenes_6e.py',
+    '../_base_/schedules/fashion_scenes_8e.py',
 ]
 
 model = dict(

@@ -5,8 +5,8 @@ python tools/dataset_tools/make_fashion_scenes.py
 
 Objects of Fashion-MNIST, cut out along their own pixels, lie on photographs at
 random scales and places, and cover each other in part. Training scenes show
-objects of the training split, validation scenes those of the test split; their
-photographs differ, too. Scene number i depends on the seed and i alone, however
+objects of the training split, validation scenes those of the test split, and
+both lie on different parts of the photographs. Scene number i depends on the seed and i alone, however
 many there are. What is written:
 
     images/{training,validation}/000000.jpg       the scenes
@@ -20,7 +20,7 @@ import shutil
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -32,10 +32,21 @@ from rich.progress import track
 from mmrmix.datasets import FashionMNIST
 
 # Of scikit-image; without people, whose clothes nobody has labelled.
-PHOTOGRAPHS = {
-    'training': ['brick', 'coffee', 'grass', 'hubble_deep_field', 'immunohistochemistry', 'moon', 'rocket'],
-    'validation': ['chelsea', 'coins', 'gravel', 'retina'],
-}
+PHOTOGRAPHS = [
+    'brick',
+    'chelsea',
+    'coffee',
+    'coins',
+    'grass',
+    'gravel',
+    'hubble_deep_field',
+    'immunohistochemistry',
+    'moon',
+    'retina',
+    'rocket',
+]
+# Training scenes lie on the left part of the photographs, validation scenes on the right.
+TRAINING_PART = 0.6
 SPLITS = {'training': 'train', 'validation': 'test'}
 # An object keeps at least this part of its pixels when others cover it.
 MIN_VISIBLE = 0.4
@@ -65,7 +76,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--backgrounds',
         type=Path,
-        help='folder with your photographs in training/ and validation/ (default: those of scikit-image)',
+        help='folder with your photographs (default: those of scikit-image)',
     )
     parser.add_argument('--num-train', type=int, default=1000, help='training scenes (%(default)s)')
     parser.add_argument('--num-val', type=int, default=200, help='validation scenes (%(default)s)')
@@ -94,20 +105,24 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def photographs(folder: Path, split: str) -> List[np.ndarray]:
-    """Backgrounds of a split, (H, W, 3), uint8 BGR."""
+def photographs(folder: Optional[Path], split: str) -> List[np.ndarray]:
+    """Backgrounds of a split, (H, W, 3), uint8 BGR: its part of every photograph."""
     if folder is not None:
-        images = [cv2.imread(str(path)) for path in sorted((folder / split).glob('*'))]
+        images = [cv2.imread(str(path)) for path in sorted(folder.iterdir())]
         images = [image for image in images if image is not None]
         if not images:
-            sys.exit(f'--backgrounds: no picture in {folder / split}. Put photographs into training/ and validation/.')
-        return images
-    try:
-        import skimage.data
-    except ImportError:
-        sys.exit('The photographs are those of scikit-image: pip install scikit-image, or use --backgrounds FOLDER.')
-    images = [getattr(skimage.data, name)() for name in PHOTOGRAPHS[split]]
-    return [cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image[..., ::-1] for image in images]
+            sys.exit(f'--backgrounds: no picture in {folder}.')
+    else:
+        try:
+            import skimage.data
+        except ImportError:
+            sys.exit("The photographs are scikit-image's: pip install scikit-image, or use --backgrounds FOLDER.")
+        images = [getattr(skimage.data, name)() for name in PHOTOGRAPHS]
+        images = [cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image[..., ::-1] for image in images]
+    borders = [round(TRAINING_PART * image.shape[1]) for image in images]
+    if split == 'training':
+        return [image[:, :border] for image, border in zip(images, borders)]
+    return [image[:, border:] for image, border in zip(images, borders)]
 
 
 def cut_out(image: np.ndarray) -> Cutout:

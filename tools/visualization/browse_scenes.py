@@ -3,7 +3,7 @@ r"""Draw fashion scenes with their annotations, and beside them what models find
 
 python tools/visualization/browse_scenes.py --out scenes.png
 python tools/visualization/browse_scenes.py --out predictions.png --num-scenes 4 \
-    --model "ATSS" configs/demo/atss_resnet18-slim_1xb8_fashion-scenes.py work_dirs/atss/epoch_6.pth
+    --model "ATSS" configs/demo/atss_resnet18-slim_1xb8_fashion-scenes.py work_dirs/atss/epoch_8.pth
 
 Detectors are drawn with boxes (and masks), segmentors with areas.
 """
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 from mmengine.visualization import Visualizer
@@ -105,13 +106,11 @@ def draw(path: Path, objects: List[Object], size: int = 480) -> np.ndarray:
             mask = cv2.resize(mask.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST).astype(bool)
             visualizer.draw_binary_masks(mask, colors=color, alphas=0.3 if box is not None else 0.5)
         if box is None:
-            place = np.argwhere(mask).mean(axis=0)[::-1]
-        else:
-            visualizer.draw_bboxes(zoom * box, edge_colors=color, line_widths=2)
-            place = zoom * box[:2] + 3
+            continue
+        visualizer.draw_bboxes(zoom * box, edge_colors=color, line_widths=2)
         visualizer.draw_texts(
             CLASSES[category] + (f' {score:.2f}' if score is not None else ''),
-            place,
+            zoom * box[:2] + 3,
             font_sizes=11,
             colors='w',
             bboxes=dict(facecolor=tuple(channel / 255 for channel in color), alpha=0.8, pad=1, edgecolor='none'),
@@ -132,13 +131,16 @@ def main() -> None:
         tiles = [('', *scene) for scene in scenes]
         width = 3
     height = -(-len(tiles) // width)
-    figure = Figure(figsize=(2.6 * width, 2.6 * height + (0.3 if len(columns) > 1 else 0)), layout='constrained')
+    figure = Figure(figsize=(2.6 * width, 2.6 * height + (0.6 if len(columns) > 1 else 0)), layout='constrained')
     for i, (axes, (title, path, objects)) in enumerate(zip(figure.subplots(height, width, squeeze=False).flat, tiles)):
         axes.imshow(draw(path, objects))
         if i < width:
             axes.set_title(title)
     for axes in figure.axes:
         axes.axis('off')
+    if len(columns) > 1:  # Areas bear no names.
+        patches = [Patch(color=np.divide(color, 255), label=name) for color, name in zip(COLORS, CLASSES)]
+        figure.legend(handles=patches, loc='outside lower center', ncols=5 * (width // 2), frameon=False)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out, dpi=130)
     print(f'{len(scenes)} scenes drawn in {args.out}.')
