@@ -42,7 +42,7 @@ env-full: env  ## The whole environment: mmcv with operators, mmdet, mmseg, test
 	    CFLAGS=-g0 MAX_JOBS=$$(nproc) $(PIP) --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv && \
 	    $(PY) -c 'import mmcv.ops'; }
 	@$(HAS) mmdet mmseg || $(PIP) -r requirements/onedl.txt
-	@$(HAS) pytest xdist hypothesis ruff scipy modelindex || $(PIP) -r requirements/tests.txt
+	@$(HAS) pytest xdist hypothesis ruff scipy modelindex skimage || $(PIP) -r requirements/tests.txt
 
 demo: env  ## Train RecursiveMix on Fashion-MNIST, evaluate, draw
 	$(PY) tools/dataset_tools/prepare_fashion_mnist.py
@@ -53,7 +53,6 @@ demo: env  ## Train RecursiveMix on Fashion-MNIST, evaluate, draw
 	@echo "Done: log, checkpoints, metrics.json, mixed_batch.png and curves.png are in $(DEMO)."
 
 scenes: env-full  ## Build the fashion scenes in data/fashion_scenes, where they are missing
-	@$(HAS) skimage || $(PIP) scikit-image
 	$(PY) tools/dataset_tools/prepare_fashion_mnist.py
 	test -d data/fashion_scenes || $(PY) tools/dataset_tools/make_fashion_scenes.py
 

@@ -134,6 +134,14 @@ def test_splits_share_no_pixel_of_a_photograph(tmp_path, module):
     assert [[int(image[0, i, 0]) for i in (0, -1)] for image in parts['validation']] == [[120, 199]]
 
 
+def test_photographs_of_scikit_image(module):
+    """All of them come with the package, in colour, and large enough for a scene."""
+    parts = [module.photographs(None, split) for split in ('training', 'validation')]
+    assert [len(part) for part in parts] == [11, 11]
+    for image in (*parts[0], *parts[1]):
+        assert (image.shape[2], image.dtype) == (3, np.uint8) and min(image.shape[:2]) >= 150
+
+
 def test_object_keeps_its_own_pixels(module):
     """A ring and a speck: the ring with its hole is the object, the speck is not."""
     image = np.zeros((28, 28), np.uint8)
