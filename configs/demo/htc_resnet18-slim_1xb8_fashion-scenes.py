@@ -3,7 +3,7 @@ _base_ = [
     '../detection/htc/htc_resnet50_8xb2-1x_coco.py',
     '../_base_/models/resnet18-slim_scenes.py',
     '../_base_/datasets/fashion_scenes.py',
-    '../_base_/schedules/fashion_scenes_8e.py',
+    '../_base_/schedules/fashion_scenes.py',
 ]
 
 roi_head = _base_.model.roi_head
@@ -41,7 +41,7 @@ test_evaluator = val_evaluator
 
 train_cfg = dict(_delete_=True, **_base_.det_train_cfg)
 optim_wrapper = dict(_delete_=True, **_base_.scenes_optim_wrapper)
-param_scheduler = _base_.scenes_param_scheduler
+param_scheduler = _base_.det_param_scheduler
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=2), logger=dict(interval=25))
 auto_scale_lr = dict(base_batch_size=8)
 randomness = dict(seed=0)

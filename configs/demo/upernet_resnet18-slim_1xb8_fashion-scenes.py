@@ -3,7 +3,7 @@ _base_ = [
     '../segmentation/upernet/upernet_resnet50_4xb4-80k_ade20k.py',
     '../_base_/models/resnet18-slim_scenes.py',
     '../_base_/datasets/fashion_scenes.py',
-    '../_base_/schedules/fashion_scenes_8e.py',
+    '../_base_/schedules/fashion_scenes.py',
 ]
 
 # 32 channels instead of 512 need larger weights for logits of the same size, and
@@ -26,6 +26,6 @@ train_cfg = dict(_delete_=True, **_base_.seg_train_cfg)
 optim_wrapper = dict(
     _delete_=True, paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=5))), **_base_.scenes_optim_wrapper
 )
-param_scheduler = _base_.scenes_param_scheduler
+param_scheduler = _base_.seg_param_scheduler
 default_hooks = dict(checkpoint=dict(interval=500, max_keep_ckpts=2), logger=dict(interval=50))
 randomness = dict(seed=0)

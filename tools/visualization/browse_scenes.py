@@ -3,7 +3,7 @@ r"""Draw fashion scenes with their annotations, and beside them what models find
 
 python tools/visualization/browse_scenes.py --out scenes.png
 python tools/visualization/browse_scenes.py --out predictions.png --num-scenes 4 \
-    --model "ATSS" configs/demo/atss_resnet18-slim_1xb8_fashion-scenes.py work_dirs/atss/epoch_8.pth
+    --model "ATSS" configs/demo/atss_resnet18-slim_1xb8_fashion-scenes.py work_dirs/atss/epoch_5.pth
 
 Detectors are drawn with boxes (and masks), segmentors with areas.
 """
