@@ -107,6 +107,11 @@ def short_run(cfg, data_root, work_dir):
         cfg.visualizer.name = str(work_dir)
     if cfg.default_scope == 'mmdet':  # Or an untrained detector finds nothing to evaluate.
         cfg.model.test_cfg.get('rcnn', cfg.model.test_cfg).score_thr = 0
+        if 'rcnn' in cfg.model.test_cfg:  # RoIAlign and NMS of as many boxes as COCO needs take minutes.
+            cfg.model.test_cfg.rpn.max_per_img = cfg.model.train_cfg.rpn_proposal.max_per_img = 20
+            stages = cfg.model.train_cfg.rcnn
+            for stage in stages if isinstance(stages, list) else [stages]:
+                stage.sampler.num = 20
     if cfg.default_scope == 'mmseg':
         cfg.model.data_preprocessor.size = (64, 64)
     is_by_epoch = 'max_epochs' in cfg.train_cfg
