@@ -6,6 +6,8 @@ import json
 import pytest
 from mmengine.config import Config
 
+from mmrmix.engine.launch import _replace_sync_batchnorm
+
 from . import synthetic
 from .pretraining import pretraining_config, save_classifier
 from .processes import ROOT, free_port, run, tool
@@ -71,6 +73,14 @@ def test_two_processes_on_a_cpu(config, options, tmp_path):
     arguments = [checkpoint, 2, '--work-dir', tmp_path, '--out', tmp_path / 'metrics.json', *options[config]]
     run('bash', ROOT / 'tools/dist_test.sh', config, *arguments, PORT=free_port())
     assert json.loads((tmp_path / 'metrics.json').read_text())
+
+
+def test_sync_batchnorm_is_replaced_everywhere():
+    cfg = Config.fromfile(ROOT / 'configs/segmentation/upernet/upernet_resnet50_4xb4-80k_ade20k.py')
+    expected = json.loads(json.dumps(cfg.model.to_dict()).replace('"SyncBN"', '"BN"'))
+    number = json.dumps(cfg.model.to_dict()).count('"SyncBN"')
+    assert _replace_sync_batchnorm(cfg.model) == number == 3
+    assert json.loads(json.dumps(cfg.model.to_dict())) == expected
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,10 @@ import datetime
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
@@ -89,6 +88,7 @@ def build_runner(cfg: Config) -> Runner:
     Raises:
         ValueError: For a launcher other than ``'pytorch'`` without a GPU.
     """
+    num_replaced = 0
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         if cfg.launcher != 'pytorch':
             raise ValueError(
@@ -104,9 +104,13 @@ def build_runner(cfg: Config) -> Runner:
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )
         cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
+        num_replaced = _replace_sync_batchnorm(cfg.get('model'))
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    if runner.distributed and not torch.cuda.is_available():
-        _revert_sync_batchnorm(runner)
+    if num_replaced:
+        runner.logger.info(
+            'SyncBN needs GPUs: on CPUs it is plain BN, each process with statistics of its own '
+            f'({num_replaced} places in the config).'
+        )
     return runner
 
 
@@ -139,14 +143,16 @@ def missing_data_explained(cfg: Config) -> Iterator[None]:
         raise
 
 
-def _revert_sync_batchnorm(runner: Runner) -> None:
-    """Make BN of a wrapped model's SyncBN; the parameters stay the same objects."""
-    number = sum(isinstance(module, torch.nn.SyncBatchNorm) for module in runner.model.modules())
-    if number:
-        runner.model.module = revert_sync_batchnorm(runner.model.module)
-        runner.logger.info(
-            f'SyncBN needs GPUs: {number} layers are plain BN on CPUs, each process with statistics of its own.'
-        )
+def _replace_sync_batchnorm(part: Any) -> int:
+    """Make BN of SyncBN in a part of a config, which DDP refuses on CPUs; in how many places."""
+    if isinstance(part, (list, tuple)):
+        return sum(map(_replace_sync_batchnorm, part))
+    if not isinstance(part, dict):
+        return 0
+    is_sync = part.get('type') in ('SyncBN', 'MMSyncBN')
+    if is_sync:
+        part['type'] = 'BN'
+    return is_sync + sum(map(_replace_sync_batchnorm, part.values()))
 
 
 def _set_mmpretrain_loader_defaults(cfg: Config) -> None:
