@@ -121,6 +121,9 @@ def missing_data_explained(cfg: Config) -> Iterator[None]:
     Args:
         cfg (Config): Config of what runs inside.
 
+    Returns:
+        ContextManager: For the code that reads the data.
+
     Raises:
         FileNotFoundError: If a file below the ``data_root`` of a data set is
             missing.

@@ -28,10 +28,6 @@ class PretrainedBackbone(PretrainedInit):
             neck, head and history are left alone), ``torchvision://resnet50``
             or the like, or a file of PVT's authors.
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the weights do not fit; says which, and changes nothing.
-
     Example:
         >>> backbone = dict(type='ResNet', depth=50, init_cfg=dict(
         ...     type='mmrmix.PretrainedBackbone', checkpoint='work_dirs/rm/epoch_300.pth'))
@@ -45,6 +41,10 @@ class PretrainedBackbone(PretrainedInit):
 
         Args:
             module (nn.Module): The backbone.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the weights do not fit; the module is as it was.
         """
         try:
             state_dict = backbone_weights(_load_checkpoint(self.checkpoint, map_location=self.map_location))
