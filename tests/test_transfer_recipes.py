@@ -171,6 +171,14 @@ def test_inputs_are_those_of_the_pretraining(path):
     assert pretraining.get('to_rgb') or len(set(pretraining.mean)) == 1
 
 
+@pytest.mark.parametrize('path', TRANSFER)
+def test_inference_sees_what_the_evaluation_saw(path):
+    """Mmseg's and mmdet's inference read ``test_pipeline``, which a config may inherit from another data set."""
+    cfg = Config.fromfile(CONFIGS / path)
+    assert cfg.test_pipeline == cfg.test_dataloader.dataset.pipeline == cfg.val_dataloader.dataset.pipeline
+    assert cfg.train_pipeline == cfg.train_dataloader.dataset.pipeline
+
+
 def test_no_row_and_no_file_is_missing():
     papers = [path for path in TRANSFER if not path.startswith('demo/')]
     assert sorted(path_of(name) for name in (*DETECTION, *SEGMENTATION)) == sorted(papers)

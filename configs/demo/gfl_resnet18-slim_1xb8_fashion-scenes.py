@@ -13,6 +13,7 @@ model = dict(
     bbox_head=dict(num_classes=10, in_channels=64, feat_channels=64, stacked_convs=2),
 )
 
+train_pipeline, test_pipeline = _base_.det_train_pipeline, _base_.det_test_pipeline
 train_dataloader = dict(_delete_=True, **_base_.det_train_dataloader)
 val_dataloader = dict(_delete_=True, **_base_.det_val_dataloader)
 test_dataloader = val_dataloader

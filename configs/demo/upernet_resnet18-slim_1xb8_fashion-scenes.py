@@ -16,6 +16,7 @@ model = dict(
     auxiliary_head=dict(in_channels=64, channels=32, num_classes=11, init_cfg=conv_seg),
 )
 
+train_pipeline, test_pipeline = _base_.seg_train_pipeline, _base_.seg_test_pipeline
 train_dataloader = dict(_delete_=True, **_base_.seg_train_dataloader)
 val_dataloader = dict(_delete_=True, **_base_.seg_val_dataloader)
 test_dataloader = val_dataloader
