@@ -1,6 +1,7 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """Starting the tools as a user starts them, in processes of their own."""
 
+import importlib.util
 import os
 import socket
 import subprocess
@@ -32,6 +33,14 @@ def run(*command, expect=0, **environment):
 
 def tool(name, *arguments, **kwargs):
     return run(sys.executable, ROOT / 'tools' / name, *arguments, **kwargs)
+
+
+def load_tool(name):
+    """A tool as a module, for tests of its functions."""
+    spec = importlib.util.spec_from_file_location(Path(name).stem, ROOT / 'tools' / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def free_port():

@@ -2,7 +2,6 @@
 """The data set that make_fashion_scenes.py builds, read independently of it."""
 
 import hashlib
-import importlib.util
 import json
 import sys
 
@@ -12,7 +11,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from . import synthetic
-from .processes import ROOT, tool
+from .processes import load_tool, tool
 
 TOOL = 'dataset_tools/make_fashion_scenes.py'
 
@@ -24,10 +23,7 @@ def scenes(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def module():
-    spec = importlib.util.spec_from_file_location('make_fashion_scenes', ROOT / 'tools' / TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool(TOOL)
 
 
 def contents(root):

@@ -1,7 +1,6 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """tools/analysis_tools/transfer.py: runs, what is left of them after a crash, and the table."""
 
-import importlib.util
 import json
 
 import pytest
@@ -9,7 +8,7 @@ from mmengine.config import Config
 
 from . import synthetic
 from .pretraining import CONFIGS, pretraining_config, save_classifier
-from .processes import ROOT, tool
+from .processes import load_tool, tool
 
 TOOL = 'analysis_tools/transfer.py'
 
@@ -51,9 +50,7 @@ def test_runs(files, tmp_path):
 
 def test_table(tmp_path):
     """Means and standard deviations; mmdet's ratios as percent, mmseg's percent as they are."""
-    spec = importlib.util.spec_from_file_location('transfer', ROOT / 'tools' / TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_tool(TOOL)
     values = {
         ('atss', 'scratch'): [{'coco/bbox_mAP': 0.1, 'coco/bbox_mAP_50': v, 'other': 1} for v in (0.25, 0.35)],
         ('atss', 'RM'): [{'coco/bbox_mAP': 0.2, 'coco/bbox_mAP_50': v} for v in (0.5, 0.53)],

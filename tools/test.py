@@ -11,7 +11,13 @@ import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 
-from mmrmix.engine.launch import add_common_arguments, build_runner, load_config, missing_data_explained
+from mmrmix.engine.launch import (
+    add_common_arguments,
+    build_runner,
+    innermost_dataset,
+    load_config,
+    missing_data_explained,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,10 +58,7 @@ def use_tta(cfg: Config) -> None:
     missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
     if missing:
         raise ValueError(f'--tta needs {" and ".join(missing)} in the config.')
-    dataset = cfg.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    dataset.pipeline = cfg.tta_pipeline
+    innermost_dataset(cfg.test_dataloader).pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
 
 

@@ -114,6 +114,21 @@ def build_runner(cfg: Config) -> Runner:
     return runner
 
 
+def innermost_dataset(dataloader: ConfigDict) -> ConfigDict:
+    """The data set inside all wrappers (RepeatDataset, …).
+
+    Args:
+        dataloader (ConfigDict): Config of a data loader.
+
+    Returns:
+        ConfigDict: Config of the data set, not a copy.
+    """
+    dataset = dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset
+
+
 @contextmanager
 def missing_data_explained(cfg: Config) -> Iterator[None]:
     """Say which data set is missing, and where it belongs, instead of a bare file name.
@@ -132,9 +147,9 @@ def missing_data_explained(cfg: Config) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         for name in DATALOADERS:
-            dataset = (cfg.get(name) or {}).get('dataset', {})
-            while 'dataset' in dataset:
-                dataset = dataset['dataset']
+            if not cfg.get(name):
+                continue
+            dataset = innermost_dataset(cfg[name])
             root = dataset.get('data_root')
             if root and error.filename and Path(root).absolute() in Path(error.filename).absolute().parents:
                 raise FileNotFoundError(
