@@ -10,12 +10,14 @@ mentions into the scope ``mmrmix``.
 
 from typing import Optional
 
+import mmengine.registry
 import mmpretrain.registry
 from mmengine.registry import Registry
 
 __all__ = [
     'BATCH_AUGMENTS',
     'DATASETS',
+    'FUNCTIONS',
     'HOOKS',
     'MODELS',
     'PARAM_SCHEDULERS',
@@ -62,6 +64,8 @@ class ExtensionRegistry(Registry):
 
 _registries = {name: ExtensionRegistry(name) for name in mmpretrain.registry.__all__}
 
+# What data loaders collate with; mmpretrain has no registry for it.
+FUNCTIONS = Registry('function', parent=mmengine.registry.FUNCTIONS, scope='mmrmix', locations=['mmrmix.datasets'])
 BATCH_AUGMENTS = _registries['BATCH_AUGMENTS']
 DATASETS = _registries['DATASETS']
 HOOKS = _registries['HOOKS']

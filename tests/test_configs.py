@@ -25,8 +25,8 @@ CONFIGS = sorted(
 )
 DATA = {
     'ImageNet': synthetic.imagenet,
-    'CIFAR10': partial(synthetic.cifar, num_classes=10),
-    'CIFAR100': partial(synthetic.cifar, num_classes=100),
+    'mmrmix.CIFAR10': partial(synthetic.cifar, num_classes=10),
+    'mmrmix.CIFAR100': partial(synthetic.cifar, num_classes=100),
     'mmrmix.FashionMNIST': synthetic.fashion_mnist,
     'COCO': partial(synthetic.coco_2017, classes=CocoDataset.METAINFO['classes']),
     'ADE20K': synthetic.ade20k,

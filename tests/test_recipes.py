@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[1] / 'configs'
 CIFAR_STATISTICS = dict(
     mean=[255 * value for value in (0.4914, 0.4822, 0.4465)], std=[255 * value for value in (0.2023, 0.1994, 0.2010)]
 )
-CIFAR_AUGMENTATION = ['RandomCrop', 'RandomFlip', 'PackInputs']
+# Crop and flip are the preprocessor's, see test_cifar_data.
+CIFAR_AUGMENTATION = ['PackInputs']
 CROP = ['LoadImageFromFile', 'RandomResizedCrop', 'RandomFlip']
 
 
@@ -38,7 +39,7 @@ def cosine(lr, epochs):
 
 RECIPES = {
     'cifar100': dict(
-        dataset='CIFAR100',
+        dataset='mmrmix.CIFAR100',
         epochs=200,
         batch=(2, 64),
         optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=5e-4),
@@ -47,7 +48,7 @@ RECIPES = {
         omega=0.1,
     ),
     'cifar10': dict(
-        dataset='CIFAR10',
+        dataset='mmrmix.CIFAR10',
         epochs=300,
         batch=(2, 32),
         optimizer=dict(type='SGD', lr=0.25, momentum=0.9, nesterov=True, weight_decay=1e-4),
@@ -237,10 +238,12 @@ def test_cifar_data(name):
     for key, values in CIFAR_STATISTICS.items():
         assert cfg.data_preprocessor[key] == pytest.approx(values)
     assert cfg.data_preprocessor.to_rgb is False
-    crop, flip, _ = cfg.train_dataloader.dataset.pipeline
-    assert (crop.crop_size, crop.padding) == (32, 4)
-    assert (flip.prob, flip.direction) == (0.5, 'horizontal')
-    assert [step.type for step in cfg.test_dataloader.dataset.pipeline] == ['PackInputs']
+    assert cfg.data_preprocessor.type == 'mmrmix.BatchDataPreprocessor'
+    assert (cfg.data_preprocessor.crop_padding, cfg.data_preprocessor.flip_prob) == (4, 0.5)
+    for loader, split in (('train', 'train'), ('val', 'test'), ('test', 'test')):
+        loader = cfg[f'{loader}_dataloader']
+        assert [step.type for step in loader.dataset.pipeline] == ['PackInputs']
+        assert (loader.dataset.split, loader.collate_fn.type) == (split, 'mmrmix.collate_whole_batch')
 
 
 def test_imagenet_data():

@@ -14,8 +14,9 @@ model = dict(
 )
 custom_hooks = [dict(type='mmrmix.RMHistoryHook')]
 
-# A grey image less three means has three channels.
-data_preprocessor = dict(mean=[72.94, 72.94, 72.94], std=[90.02, 90.02, 90.02])
+# A grey image less three means has three channels. Images are enlarged, and so
+# cropped and flipped, one at a time.
+data_preprocessor = dict(mean=[72.94, 72.94, 72.94], std=[90.02, 90.02, 90.02], crop_padding=0, flip_prob=0)
 train_pipeline = [
     dict(type='Resize', scale=64),
     dict(type='RandomCrop', crop_size=64, padding=6),

@@ -1,5 +1,6 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 from .fashion_mnist import FashionMNIST
 from .transforms import ClippedLighting
+from .whole_batches import CIFAR10, CIFAR100, WholeBatches, collate_whole_batch
 
-__all__ = ['ClippedLighting', 'FashionMNIST']
+__all__ = ['CIFAR10', 'CIFAR100', 'ClippedLighting', 'FashionMNIST', 'WholeBatches', 'collate_whole_batch']

@@ -7,18 +7,21 @@ from mmpretrain.datasets import FashionMNIST as _FashionMNIST
 
 from mmrmix.registry import DATASETS
 
+from .whole_batches import WholeBatches
+
 DEBIAN_PACKAGE = 'dataset-fashion-mnist'
 ARCHIVES = [name for name, _ in _FashionMNIST.train_list + _FashionMNIST.test_list]
 
 
 @DATASETS.register_module()
-class FashionMNIST(_FashionMNIST):
+class FashionMNIST(WholeBatches, _FashionMNIST):
     """Fashion-MNIST: 60,000 + 10,000 grey photographs of clothes, 28×28.
 
     mmpretrain's data set, which also finds the files of the Debian package
     ``dataset-fashion-mnist``, and whose ``split='test'`` are the test images:
     mmpretrain's classes for MNIST choose the files by ``test_mode`` alone, so
-    that they evaluate on the training images where it is forgotten.
+    that they evaluate on the training images where it is forgotten. It is
+    fetched a batch at a time, see :class:`WholeBatches`.
 
     Args:
         data_root (str): Folder for the four unpacked files. Where they are

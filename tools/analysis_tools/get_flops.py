@@ -33,7 +33,7 @@ def image_size(cfg: Config) -> Tuple[int, int]:
     for step in reversed(cfg.test_dataloader.dataset.pipeline):
         if 'crop_size' in step:
             return (step.crop_size,) * 2
-    sizes = {'CIFAR10': 32, 'CIFAR100': 32, 'mmrmix.FashionMNIST': 28}
+    sizes = {'mmrmix.CIFAR10': 32, 'mmrmix.CIFAR100': 32, 'mmrmix.FashionMNIST': 28}
     if cfg.test_dataloader.dataset.type not in sizes:
         raise ValueError(f'Unknown image size of {cfg.test_dataloader.dataset.type}: give --shape.')
     return (sizes[cfg.test_dataloader.dataset.type],) * 2

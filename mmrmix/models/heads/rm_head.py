@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from typing import Dict, List, Tuple
+from typing import Dict, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmrmix.history import MixedBatch, UsesHistory
 from mmrmix.registry import MODELS
+from mmrmix.structures import LabelBatch
 
 from .roi_pooling import gap_and_roi_pool
 
@@ -105,13 +106,13 @@ class RMHead(UsesHistory, LinearClsHead):
         return F.adaptive_avg_pool2d(self._feature_map(feats), 1).flatten(1)
 
     @_compilable
-    def loss(self, feats: Tuple[Tensor], data_samples: List[DataSample], **kwargs) -> Dict[str, Tensor]:
+    def loss(self, feats: Tuple[Tensor], data_samples: Sequence[DataSample], **kwargs) -> Dict[str, Tensor]:
         """Losses of one step; commits the step as the new history.
 
         Args:
             feats (tuple[Tensor]): Feature maps; the last one counts,
                 ``(N, C, h, w)``.
-            data_samples (list[DataSample]): N samples with ``gt_score`` or
+            data_samples (LabelBatch or list[DataSample]): N samples with ``gt_score`` or
                 ``gt_label``; read only where RecursiveMix mixed nothing.
             **kwargs: Further arguments of the loss module.
 
@@ -144,7 +145,7 @@ class RMHead(UsesHistory, LinearClsHead):
         losses['loss_cls'] = self.loss_module(logits, target, avg_factor=len(logits), **kwargs)
 
         if self.cal_acc:
-            label = batch.current_scores.argmax(1) if batch else torch.cat([s.gt_label for s in data_samples])
+            label = batch.current_scores.argmax(1) if batch else LabelBatch.collect(data_samples).gt_label
             accuracies = Accuracy.calculate(logits, label, topk=self.topk)
             losses.update({f'accuracy_top-{k}': accuracy[0] for k, accuracy in zip(self.topk, accuracies)})
         if batch is not None:
@@ -207,12 +208,11 @@ class RMHead(UsesHistory, LinearClsHead):
         )
 
 
-def _target(data_samples: List[DataSample]) -> Tensor:
+def _target(data_samples: Sequence[DataSample]) -> Tensor:
     """Scores ``(N, K)``, float32, or labels ``(N,)``, as ClsHead gathers them."""
-    if 'gt_score' in data_samples[0]:
-        # Where batch augments were switched off, scores are one-hot integers.
-        return torch.stack([sample.gt_score for sample in data_samples]).float()
-    return torch.cat([sample.gt_label for sample in data_samples])
+    labels = LabelBatch.collect(data_samples)
+    # Where batch augments were switched off, scores are one-hot integers.
+    return labels.gt_label if labels.gt_score is None else labels.gt_score.float()
 
 
 def consistency_loss(roi_logits: Tensor, history_logits: Tensor, weights: Tensor) -> Tensor:

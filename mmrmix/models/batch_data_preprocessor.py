@@ -1,0 +1,146 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+from typing import List, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.models import ClsDataPreprocessor
+from torch import Tensor
+
+from mmrmix.registry import MODELS
+from mmrmix.structures import LabelBatch
+
+
+@MODELS.register_module()
+class BatchDataPreprocessor(ClsDataPreprocessor):
+    """mmpretrain's preprocessor without Python loops over the samples.
+
+    It also crops and flips in training, on the device and before
+    normalisation, as the transforms ``RandomCrop(crop_size=H,
+    padding=crop_padding)`` and ``RandomFlip(prob=flip_prob)`` do, and passes
+    labels on as one :class:`mmrmix.structures.LabelBatch`. Batches may come
+    from any classification data set with one label an image and equally large
+    images; :class:`mmrmix.datasets.WholeBatches` brings them at no cost.
+
+    Args:
+        crop_padding (int): Pixels of zeros around the image before a random
+            crop of its own size, at least 0. Defaults to 0: no crop.
+        flip_prob (float): Probability of a horizontal flip, in [0, 1].
+            Defaults to 0.
+        **kwargs: Arguments of :class:`mmpretrain.models.ClsDataPreprocessor`.
+
+    Raises:
+        ValueError: If crop_padding or flip_prob is out of range.
+
+    Example:
+        >>> data_preprocessor = dict(
+        ...     type='mmrmix.BatchDataPreprocessor', num_classes=100, crop_padding=4, flip_prob=0.5,
+        ...     mean=[125.307, 122.961, 113.8575], std=[51.5865, 50.847, 51.255])
+    """
+
+    def __init__(self, crop_padding: int = 0, flip_prob: float = 0.0, **kwargs) -> None:
+        if crop_padding < 0:
+            raise ValueError(f'crop_padding={crop_padding} must not be negative: it is a number of pixels.')
+        if not 0 <= flip_prob <= 1:
+            raise ValueError(f'flip_prob={flip_prob} must lie in [0, 1]: it is a probability.')
+        super().__init__(**kwargs)
+        self.crop_padding = crop_padding
+        self.flip_prob = flip_prob
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Crop, flip, normalise and mix a batch.
+
+        Args:
+            data (dict): ``inputs``, ``(N, C, H, W)`` or N of ``(C, H, W)``,
+                and possibly ``data_samples``, a ``LabelBatch`` or a list of N
+                ``DataSample``.
+            training (bool): Whether to crop, flip and mix. Defaults to False.
+
+        Returns:
+            dict: ``inputs``, ``(N, C, H, W)``, float32, and ``data_samples``,
+            a ``LabelBatch``, or None where there were none.
+
+        Raises:
+            ValueError: If images differ in size, have several labels, or if
+                one-hot labels are wanted of an unknown number of classes.
+        """
+        images = _stack(data['inputs']).to(self.device, non_blocking=True)
+        if training and (self.crop_padding or self.flip_prob):
+            images = random_crop_flip(images, self.crop_padding, self.flip_prob)
+        inputs = super().forward(dict(inputs=images), training)['inputs']
+
+        samples = data.get('data_samples')
+        if samples is None:
+            return dict(inputs=inputs, data_samples=None)
+        labels = LabelBatch.collect(samples).to(self.device)
+        if len(labels) != len(inputs):
+            raise ValueError(
+                f'{len(labels)} labels for {len(inputs)} images: BatchDataPreprocessor takes one label an image. '
+                "Use mmpretrain's ClsDataPreprocessor for several."
+            )
+        score = labels.gt_score
+        if score is None and self.to_onehot:
+            if self.num_classes is None:
+                raise ValueError(
+                    'One-hot labels need the number of classes: set data_preprocessor.num_classes to that of the '
+                    'data set.'
+                )
+            score = F.one_hot(labels.gt_label, self.num_classes)
+        if training and self.batch_augments is not None:
+            inputs, score = self.batch_augments(inputs, score)
+        return dict(inputs=inputs, data_samples=LabelBatch(labels.gt_label, score, labels.sample_idx))
+
+
+def _stack(images: Union[Tensor, List[Tensor]]) -> Tensor:
+    """Make one tensor of what a collate function returned."""
+    if isinstance(images, Tensor):
+        return images
+    shapes = sorted({tuple(image.shape) for image in images})
+    if len(shapes) > 1:
+        raise ValueError(
+            f'A batch has images of the shapes {shapes}, but BatchDataPreprocessor needs equal ones: add Resize or '
+            "CenterCrop to the pipeline, or use mmpretrain's ClsDataPreprocessor."
+        )
+    return torch.stack(list(images))
+
+
+# Draws must come from torch's generators, not from those of a compiled graph.
+@torch.compiler.disable
+def random_crop_flip(images: Tensor, padding: int, flip_prob: float) -> Tensor:
+    """Pad, crop and flip every image of a batch at random, all at once.
+
+    Args:
+        images (Tensor): ``(N, C, H, W)``, any dtype.
+        padding (int): Pixels of zeros on every side; the crop's corner is
+            uniform over the (2 · padding + 1)² places.
+        flip_prob (float): Probability of a horizontal flip of the crop.
+
+    Returns:
+        Tensor: ``(N, C, H, W)``, dtype and device of ``images``.
+    """
+    num_samples = len(images)
+    offsets = torch.randint(2 * padding + 1, (2, num_samples), device=images.device)
+    is_flipped = torch.rand(num_samples, device=images.device) < flip_prob
+    return crop_flip(images, padding, (offsets[0], offsets[1]), is_flipped)
+
+
+def crop_flip(images: Tensor, padding: int, corners: Tuple[Tensor, Tensor], is_flipped: Tensor) -> Tensor:
+    """Crop a batch at given places.
+
+    Args:
+        images (Tensor): ``(N, C, H, W)``, any dtype.
+        padding (int): Pixels of zeros on every side.
+        corners (tuple[Tensor, Tensor]): Row and column of each crop's upper
+            left corner in the padded image, ``(N,)`` each, int64.
+        is_flipped (Tensor): Whether the crop is flipped, ``(N,)``, bool.
+
+    Returns:
+        Tensor: ``(N, C, H, W)``, dtype and device of ``images``.
+    """
+    height, width = images.shape[-2:]
+    columns = torch.arange(width, device=images.device)
+    columns = torch.where(is_flipped[:, None], width - 1 - columns, columns) + corners[1][:, None]
+    rows = torch.arange(height, device=images.device) + corners[0][:, None]
+    # One gather over flat positions; the index is shared by all channels.
+    positions = (rows[:, :, None] * (width + 2 * padding) + columns[:, None, :]).flatten(1)
+    padded = F.pad(images, (padding,) * 4).flatten(2)
+    return padded.gather(2, positions[:, None].expand(-1, images.shape[1], -1)).view_as(images)
