@@ -60,18 +60,20 @@ class MixedBatch(NamedTuple):
     weights: Tensor
 
 
-def pad_batch(tensor: Tensor, num_samples: int) -> Tensor:
-    """Append zeros until ``tensor`` has ``num_samples`` rows.
+def fit_batch(tensor: Tensor, num_samples: int) -> Tensor:
+    """Make a batch as long as another: drop the last rows, or append zeros.
 
     Args:
         tensor (Tensor): ``(n, K)`` or ``(n,)``.
-        num_samples (int): N ≥ n.
+        num_samples (int): N.
 
     Returns:
         Tensor: ``(N, K)`` or ``(N,)``; ``tensor`` itself when n = N.
     """
-    missing = num_samples - len(tensor)
-    return F.pad(tensor, (*(0, 0) * (tensor.ndim - 1), 0, missing)) if missing else tensor
+    missing = num_samples - tensor.shape[0]
+    if missing > 0:
+        return F.pad(tensor, (*(0, 0) * (tensor.ndim - 1), 0, missing))
+    return tensor[:num_samples] if missing else tensor
 
 
 class RMHistory:
@@ -120,9 +122,9 @@ class RMHistory:
         """
         # Drawing advances the counter's lowest word, so the iteration goes
         # into the next one: streams of neighbouring iterations never overlap.
-        counter = [0, self.iteration, 0, 0]
+        counter = self.iteration << 64
         self.iteration += 1
-        return np.random.Generator(np.random.Philox(key=[self.seed, get_rank()], counter=counter))
+        return np.random.Generator(np.random.Philox(key=self.seed | get_rank() << 64, counter=counter))
 
     def stage(self, inputs: Tensor, scores: Tensor, current_scores: Tensor, boxes: Tensor, area_ratios: Tensor) -> None:
         """Keep a mixed batch until the head commits it.
@@ -134,12 +136,12 @@ class RMHistory:
             boxes (Tensor): B in pixels, ``(N, 4)``, float32.
             area_ratios (Tensor): λ, ``(N,)``, float32.
         """
-        num_samples = len(scores)
+        num_samples = scores.shape[0]
         if self.triple is None:
             history_logits, is_finite = torch.zeros_like(scores), torch.ones_like(area_ratios)
         else:
-            history_logits = pad_batch(self.triple.logits[:num_samples].float(), num_samples)
-            is_finite = pad_batch(self.triple.is_finite[:num_samples], num_samples)
+            history_logits = fit_batch(self.triple.logits, num_samples).float()
+            is_finite = fit_batch(self.triple.is_finite, num_samples)
         weights = area_ratios * is_finite
         self._staged = MixedBatch(inputs, scores, current_scores, boxes, area_ratios, history_logits, weights)
 

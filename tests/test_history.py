@@ -12,7 +12,7 @@ from torch import nn
 
 import mmrmix
 from mmrmix import RMHistory
-from mmrmix.history import pad_batch
+from mmrmix.history import fit_batch
 
 
 def stage(history, num_samples=2, num_classes=3, value=1.0):
@@ -120,12 +120,13 @@ class TestRMHistory:
         assert (history.triple, history.take()) == (None, None)
         assert (history.seed, history.iteration) == (3, 1)
 
-    def test_pad_batch(self):
+    def test_fit_batch(self):
         rows = torch.tensor([[1.0, 2.0]])
-        assert pad_batch(rows, 1) is rows
-        assert pad_batch(rows, 3).tolist() == [[1, 2], [0, 0], [0, 0]]
-        assert pad_batch(rows[:0], 2).tolist() == [[0, 0], [0, 0]]
-        assert pad_batch(torch.tensor([True]), 3).tolist() == [True, False, False]
+        assert fit_batch(rows, 1) is rows
+        assert fit_batch(rows, 3).tolist() == [[1, 2], [0, 0], [0, 0]]
+        assert fit_batch(rows[:0], 2).tolist() == [[0, 0], [0, 0]]
+        assert fit_batch(torch.tensor([True]), 3).tolist() == [True, False, False]
+        assert fit_batch(torch.tensor([1, 2, 3]), 2).tolist() == [1, 2]
 
 
 class TestRestore:

@@ -234,10 +234,10 @@ class TestPreprocessor:
         with pytest.raises(ValueError, match=r'flip_prob=1.5 must lie in \[0, 1\]'):
             BatchDataPreprocessor(flip_prob=1.5)
         data = dict(inputs=torch.zeros(2, 1, 4, 4, dtype=torch.uint8), data_samples=labelled(2))
-        with pytest.raises(ValueError, match='set data_preprocessor.num_classes'):
+        with pytest.raises(ValueError, match=r'set data_preprocessor[.]num_classes'):
             BatchDataPreprocessor(to_onehot=True)(data)
         data['data_samples'] = [DataSample().set_gt_label([1, 2]), DataSample().set_gt_label([3])]
-        with pytest.raises(ValueError, match='3 labels for 2 images.*ClsDataPreprocessor'):
+        with pytest.raises(ValueError, match=r'3 labels for 2 images.*ClsDataPreprocessor'):
             BatchDataPreprocessor()(data)
 
     def test_nothing_waits_for_the_device(self, monkeypatch):

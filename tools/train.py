@@ -25,6 +25,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision (needs a GPU)')
     parser.add_argument(
+        '--channels-last', action='store_true', help='keep images and weights in the channels-last memory format'
+    )
+    parser.add_argument('--compile', action='store_true', help='compile forward pass and gradient with torch.compile')
+    parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
         help="scale the learning rate with the number of GPUs and the batch size, from the config's auto_scale_lr",
@@ -47,6 +51,9 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    hooks = {'mmrmix.ChannelsLastHook': args.channels_last, 'mmrmix.CompileHook': args.compile}
+    wanted = [dict(type=name) for name, is_wanted in hooks.items() if is_wanted]
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *wanted]
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise ValueError(

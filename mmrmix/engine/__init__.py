@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from .hooks import ReseedHook, RMHistoryHook, SafeCheckpointHook
+from .hooks import ChannelsLastHook, CompileHook, ReseedHook, RMHistoryHook, SafeCheckpointHook
 from .schedulers import WarmupCosineLR
 
-__all__ = ['RMHistoryHook', 'ReseedHook', 'SafeCheckpointHook', 'WarmupCosineLR']
+__all__ = ['ChannelsLastHook', 'CompileHook', 'RMHistoryHook', 'ReseedHook', 'SafeCheckpointHook', 'WarmupCosineLR']

@@ -134,7 +134,7 @@ def crop_flip(images: Tensor, padding: int, corners: Tuple[Tensor, Tensor], is_f
         is_flipped (Tensor): Whether the crop is flipped, ``(N,)``, bool.
 
     Returns:
-        Tensor: ``(N, C, H, W)``, dtype and device of ``images``.
+        Tensor: ``(N, C, H, W)``; dtype, device and memory format of ``images``.
     """
     height, width = images.shape[-2:]
     columns = torch.arange(width, device=images.device)
@@ -143,4 +143,6 @@ def crop_flip(images: Tensor, padding: int, corners: Tuple[Tensor, Tensor], is_f
     # One gather over flat positions; the index is shared by all channels.
     positions = (rows[:, :, None] * (width + 2 * padding) + columns[:, None, :]).flatten(1)
     padded = F.pad(images, (padding,) * 4).flatten(2)
-    return padded.gather(2, positions[:, None].expand(-1, images.shape[1], -1)).view_as(images)
+    cropped = padded.gather(2, positions[:, None].expand(-1, images.shape[1], -1)).view_as(images)
+    is_channels_last = images.is_contiguous(memory_format=torch.channels_last)
+    return cropped.contiguous(memory_format=torch.channels_last) if is_channels_last else cropped

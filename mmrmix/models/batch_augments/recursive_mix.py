@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmrmix.history import UsesHistory, pad_batch
+from mmrmix.history import UsesHistory, fit_batch
 from mmrmix.registry import BATCH_AUGMENTS
 
 from .boxes import box_area_ratios, sample_boxes
@@ -115,18 +115,18 @@ class RecursiveMix(UsesHistory):
         Returns:
             tuple[Tensor, Tensor]: As :meth:`__call__`.
         """
-        num_samples, device = len(batch_inputs), batch_inputs.device
+        num_samples, device = batch_inputs.shape[0], batch_inputs.device
         image_size = batch_inputs.shape[-2:]
         generator = self.history.next_generator()
         boxes = sample_boxes(generator, num_samples if self.per_sample else 1, image_size, self.alpha)
-        boxes = np.broadcast_to(boxes, (num_samples, 4)).copy()
 
         source_inputs, source_scores = self._source(batch_inputs, batch_scores)
-        num_mixed = len(source_inputs)
-        boxes[num_mixed:] = 0
+        num_mixed = source_inputs.shape[0]
         # One transfer brings all that the device has to know.
-        geometry = np.concatenate([boxes, box_area_ratios(boxes, image_size)[:, None]], axis=1)
-        geometry = _to_device(torch.from_numpy(geometry).float(), device)
+        geometry = np.zeros((num_samples, 5), np.float32)
+        geometry[:num_mixed, :4] = boxes[:num_mixed]
+        geometry[:num_mixed, 4] = box_area_ratios(boxes, image_size)[:num_mixed]
+        geometry = _to_device(torch.from_numpy(geometry), device)
         device_boxes, area_ratios = geometry[:, :4], geometry[:, 4]
         order = None
         if not self.with_history:
@@ -134,8 +134,8 @@ class RecursiveMix(UsesHistory):
             source_scores = source_scores[order]
 
         if num_mixed:
-            fill, where = (fill_boxes, device_boxes[:num_mixed]) if self.per_sample else (fill_box, boxes[0])
-            fill(batch_inputs[:num_mixed], source_inputs, where, self.interpolation, self.cut, order)
+            fill, where = (fill_boxes, device_boxes[:num_mixed]) if self.per_sample else (fill_box, boxes[0].tolist())
+            fill(fit_batch(batch_inputs, num_mixed), source_inputs, where, self.interpolation, self.cut, order)
         mixed_scores = mix_labels(batch_scores, source_scores, area_ratios)
         if self.with_history:
             self.history.stage(batch_inputs, mixed_scores, batch_scores, device_boxes, area_ratios)
@@ -164,7 +164,8 @@ class RecursiveMix(UsesHistory):
                 'This batch lies in the memory of the last one. RecursiveMix keeps a reference to the last batch '
                 'instead of a copy, so do not reuse the buffer: pass batch_inputs.clone().'
             )
-        return triple.inputs[: len(inputs)], triple.scores[: len(inputs)]
+        num_mixed = min(len(inputs), len(triple.inputs))
+        return fit_batch(triple.inputs, num_mixed), fit_batch(triple.scores, num_mixed)
 
     def __repr__(self) -> str:
         return (
@@ -185,7 +186,7 @@ def mix_labels(scores: Tensor, source_scores: Tensor, area_ratios: Tensor) -> Te
     Returns:
         Tensor: ỹ, ``(N, K)``, float32; equal to y where λ = 0.
     """
-    return torch.lerp(scores, pad_batch(source_scores, len(scores)), area_ratios[:, None])
+    return torch.lerp(scores, fit_batch(source_scores, scores.shape[0]), area_ratios[:, None])
 
 
 def _to_device(tensor: Tensor, device: torch.device) -> Tensor:

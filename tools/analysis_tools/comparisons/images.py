@@ -1,0 +1,100 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""What feeds a GPU at ImageNet size: images a second that one core decodes and augments."""
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Callable, Dict, List
+
+import cv2
+import numpy as np
+import skimage.data
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmpretrain.registry import TRANSFORMS
+from rich.progress import track
+
+from .timing import Settings, Table
+
+FLAGSHIP = Path(__file__).parents[3] / 'configs/rm/resnet50_8xb64_imagenet.py'
+# Colour photographs of scikit-image, at the mean size of ImageNet's images.
+PHOTOGRAPHS = ('coffee', 'chelsea', 'rocket', 'astronaut')
+WIDTH, HEIGHT, QUALITY = 500, 375, 92
+
+
+def write_photographs(folder: Path) -> List[Path]:
+    """JPEG files of about ImageNet's mean size in pixels and bytes."""
+    paths = []
+    for name in PHOTOGRAPHS:
+        image = cv2.resize(getattr(skimage.data, name)()[..., ::-1], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+        noise = np.random.default_rng(0).normal(0, 6, image.shape)  # Of a sensor; photographs made smaller have none.
+        paths.append(folder / f'{name}.jpg')
+        noisy = (image + noise).clip(0, 255).astype(np.uint8)
+        cv2.imwrite(str(paths[-1]), noisy, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return paths
+
+
+def has_turbojpeg() -> bool:
+    """Whether the package PyTurboJPEG and the library below it are there."""
+    try:
+        from turbojpeg import TurboJPEG
+
+        TurboJPEG()
+    except (ImportError, RuntimeError, OSError):
+        return False
+    return True
+
+
+def pipeline(steps: List[dict]) -> Callable[[Path], dict]:
+    """Transforms of mmpretrain, ready to be called with a file."""
+    compose = Compose([TRANSFORMS.build(dict(step)) for step in steps])
+    return lambda path: compose(dict(img_path=str(path), gt_label=0))
+
+
+def images(settings: Settings) -> List[Table]:
+    """Loading for ImageNet, images a second of one core."""
+    steps = [step.to_dict() for step in Config.fromfile(FLAGSHIP).train_pipeline]
+    load, crop, others = dict(type='LoadImageFromFile'), steps[1], steps[2:]
+    backends = ['cv2', 'pillow', *(['turbojpeg'] if has_turbojpeg() else [])]
+    decoding = {backend: pipeline([dict(load, imdecode_backend=backend)]) for backend in backends}
+    whole = {
+        "the flagship's": pipeline(steps),
+        'decoding alone': pipeline([load]),
+        'crop by cv2 instead of Pillow': pipeline([load, dict(crop, backend='cv2'), *others]),
+        'without ColorJitter': pipeline([s for s in steps if s['type'] != 'ColorJitter']),
+        'crop, flip, pack alone': pipeline(
+            [load, crop, *(s for s in others if s['type'] in ('RandomFlip', 'PackInputs'))]
+        ),
+    }
+    if 'turbojpeg' in backends:
+        whole['decoded by turbojpeg'] = pipeline([dict(load, imdecode_backend='turbojpeg'), *steps[1:]])
+    num_threads = cv2.getNumThreads()
+    cv2.setNumThreads(0)  # As in loader workers.
+    tables = []
+    with TemporaryDirectory() as folder:
+        paths = write_photographs(Path(folder))
+        size = sum(path.stat().st_size for path in paths) / len(paths) / 1024
+        what = f'JPEG files of {WIDTH}×{HEIGHT} pixels, {size:.0f} KiB'
+        for title, contenders in ((f'Decoding, {what}', decoding), (f'Training pipeline of ImageNet, {what}', whole)):
+            tables.append(_rates(title, contenders, paths, settings))
+    cv2.setNumThreads(num_threads)
+    tables[0].note = '' if 'turbojpeg' in backends else 'turbojpeg: not measured, PyTurboJPEG is not installed.'
+    tables[1].note = (
+        'A GPU that trains n images a second needs n divided by the first row loader workers, each with a core of '
+        'its own.'
+    )
+    return tables
+
+
+def _rates(title: str, contenders: Dict[str, Callable], paths: List[Path], settings: Settings) -> Table:
+    """Images a second of each contender, in turns."""
+    rates: Dict[str, List[float]] = {name: [] for name in contenders}
+    repeats = 1 if settings.is_quick else 10
+    for turn in track(range(settings.turns + 1), description=title.split(',')[0]):
+        for name, function in contenders.items():
+            begin = time.perf_counter()
+            for path in paths * repeats:
+                function(path)
+            if turn:
+                rates[name].append(len(paths) * repeats / (time.perf_counter() - begin))
+    return Table(title, 'images/s', next(iter(contenders)), rates, more_is_better=True)

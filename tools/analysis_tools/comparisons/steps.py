@@ -1,0 +1,214 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""Whole training steps of the paper's configs: time, memory, and Table 10."""
+
+import statistics
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Callable, Dict, List, NamedTuple, Tuple
+
+import torch
+from mmengine.analysis import get_model_complexity_info
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmpretrain.registry import MODELS
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from mmrmix import link_history
+from mmrmix.structures import LabelBatch
+
+from .timing import Settings, Table, in_turns
+
+CONFIGS = Path(__file__).parents[3] / 'configs'
+METHODS = {'baseline': 'baseline/{}-baseline_{}', 'CutMix': 'cutmix/{}-cutmix_{}', 'RecursiveMix': 'rm/{}_{}'}
+
+
+class Workload(NamedTuple):
+    """A network of the paper: (names of its configs, batch size, image size)."""
+
+    name: str
+    config: Tuple[str, str]
+    batch_size: int
+    image_size: int
+
+
+RESNET50 = Workload('ResNet-50', ('resnet50_8xb64', 'imagenet'), 64, 224)
+RESNET18 = Workload('ResNet-18 (CIFAR)', ('resnet18_2xb64', 'cifar100'), 64, 32)
+PVT = Workload('PVTv2-B1', ('pvtv2-b1_8xb64', 'imagenet'), 64, 224)
+
+
+class Mode(NamedTuple):
+    """How a step is computed."""
+
+    name: str
+    is_half: bool = False
+    is_channels_last: bool = False
+    is_compiled: bool = False
+
+
+FLOAT32 = Mode('float32')
+HALF = Mode('mixed precision', is_half=True)
+CHANNELS_LAST = Mode('channels-last', is_channels_last=True)
+COMPILED = Mode('compiled', is_compiled=True)
+
+
+def build(workload: Workload, method: str, mode: Mode, settings: Settings) -> Tuple[nn.Module, Callable[[], None]]:
+    """A model, and a function that trains it for one step on a batch of noise."""
+    cfg = Config.fromfile(CONFIGS / f'{METHODS[method].format(*workload.config)}.py')
+    if cfg.get('data_preprocessor'):
+        cfg.model.data_preprocessor = cfg.data_preprocessor
+    if settings.is_quick and 'CIFAR' in workload.name:
+        cfg.model.backbone.update(base_channels=8, stem_channels=8)
+        cfg.model.head.in_channels = 64
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).to(settings.device).train()
+    model.init_weights()
+    if any(hook.type == 'mmrmix.RMHistoryHook' for hook in cfg.get('custom_hooks', [])):
+        link_history(model)
+    is_on_gpu = settings.device.type == 'cuda'
+    if mode.is_half and is_on_gpu:
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    if mode.is_channels_last:
+        model.to(memory_format=torch.channels_last)
+    if mode.is_compiled:
+        model.forward = torch.compile(model.forward)
+
+    shape = (workload.batch_size, 3, workload.image_size, workload.image_size)
+    images = torch.randint(255, shape, dtype=torch.uint8)
+    labels = torch.randint(cfg.model.head.num_classes, shape[:1])
+    if is_on_gpu:
+        images, labels = images.pin_memory(), labels.pin_memory()
+    # mmengine's AMP needs a GPU; CPUs have bfloat16.
+    precision = torch.autocast('cpu', torch.bfloat16) if mode.is_half and not is_on_gpu else nullcontext()
+
+    def step() -> None:
+        inputs = images
+        if mode.is_channels_last:  # As ChannelsLastHook does.
+            inputs = images.to(settings.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        samples = LabelBatch(labels)
+        is_ours = cfg.model.data_preprocessor.get('type', '').startswith('mmrmix.')
+        with precision:
+            model.train_step(dict(inputs=inputs, data_samples=samples if is_ours else [*samples]), optim_wrapper)
+
+    return model, step
+
+
+def steps(settings: Settings) -> List[Table]:
+    """A training step: preprocessing, mixing, forward, backward, optimiser."""
+    small = PVT._replace(batch_size=8), RESNET50._replace(batch_size=8)
+    if settings.is_quick:
+        runs = [(RESNET18._replace(batch_size=4), mode) for mode in (FLOAT32, HALF, CHANNELS_LAST)]
+    elif settings.device.type == 'cuda':
+        modes = [FLOAT32, HALF, HALF._replace(name='mixed precision, channels-last', is_channels_last=True), COMPILED]
+        modes.append(Mode('all three', is_half=True, is_channels_last=True, is_compiled=True))
+        runs = [(workload, mode) for workload in (RESNET50, RESNET18._replace(batch_size=128), PVT) for mode in modes]
+    else:
+        runs = [(RESNET50, FLOAT32), *((RESNET18, mode) for mode in (FLOAT32, HALF, CHANNELS_LAST, COMPILED))]
+        runs += [(small[0], FLOAT32), *((small[1], mode) for mode in (HALF, CHANNELS_LAST))]
+    tables = []
+    for workload, mode in runs:
+        contenders = {name: build(workload, name, mode, settings)[1] for name in METHODS}
+        shape = f'{workload.batch_size}×3×{workload.image_size}²'
+        title = f'Training step, {workload.name}, {shape}, {mode.name}'
+        is_on_gpu = settings.device.type == 'cuda'
+        turns = 4 if workload is RESNET50 and not is_on_gpu else 0
+        times = in_turns(title, contenders, settings, number=10 if is_on_gpu else 1, turns=turns)
+        limit = 1.005 if is_on_gpu else 1.02
+        limits = {'RecursiveMix': limit} if workload is RESNET50 and mode is FLOAT32 else {}
+        tables.append(Table(title, 'ms', 'baseline', times, limits))
+    return tables
+
+
+def peak_bytes(step: Callable[[], None], device: torch.device, number: int) -> int:
+    """Most bytes that tensors occupied during some steps from the very first on, the model's own not counted."""
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        for _ in range(number):
+            step()
+        return torch.cuda.max_memory_allocated(device) - before
+    # Every allocation of torch's CPU allocator is an event of the profiler.
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        for _ in range(number):
+            step()
+    live = peak = 0
+    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == '[memory]']
+    start_of = (lambda event: event.start_ns()) if hasattr(events[0], 'start_ns') else (lambda event: event.start_us())
+    for event in sorted(events, key=start_of):
+        live += event.nbytes()
+        peak = max(peak, live)
+    return peak
+
+
+def memory(settings: Settings) -> List[Table]:
+    """Most memory that tensors take in a step, weights not counted."""
+    tables = []
+    for workload in [RESNET18._replace(batch_size=4)] if settings.is_quick else [RESNET50, RESNET18]:
+        values: Dict[str, List[float]] = {}
+        for method in METHODS:
+            model, step = build(workload, method, FLOAT32, settings)
+            values[method] = [peak_bytes(step, settings.device, number=3) / 2**20]
+        batch = workload.batch_size * 3 * workload.image_size**2 * 4 / 2**20
+        num_classes = model.head.num_classes
+        budget = batch + 3 * workload.batch_size * num_classes * 4 / 2**20
+        # Gradient and momentum of fc_roi are weights, so to say, and not the batch's.
+        branch = 2 * sum(parameter.numel() for parameter in model.head.fc_roi.parameters()) * 4 / 2**20
+        extra = values['RecursiveMix'][0] - values['baseline'][0]
+        tables.append(
+            Table(
+                f'Peak memory of a step, {workload.name}, {workload.batch_size}×3×{workload.image_size}²',
+                'MiB',
+                'baseline',
+                values,
+                limits={'RecursiveMix': 1 + (budget + branch) / values['baseline'][0]},
+                note=f'RecursiveMix takes {extra:.1f} MiB more. One batch of inputs has {batch:.1f} MiB, labels and '
+                f'logits of the history and the RoI branch {budget - batch:.1f} MiB, gradient and momentum of fc_roi '
+                f'{branch:.1f} MiB: the limit is their sum.',
+            )
+        )
+    return tables
+
+
+def costs(settings: Settings, tables: List[Table]) -> List[Table]:
+    """Table 10 of the paper: what RecursiveMix costs with ResNet-50, from what the other comparisons measured.
+
+    Args:
+        settings (Settings): How to measure.
+        tables (list[Table]): All other tables.
+    """
+    workload = RESNET18 if settings.is_quick else RESNET50
+    rows: Dict[str, List[float]] = {}
+    for name, method in (('baseline', 'baseline'), ('RecursiveMix, training', 'RecursiveMix')):
+        model, _ = build(workload, method, FLOAT32, settings)
+        rows[name] = [sum(parameter.numel() for parameter in model.parameters()) / 1e6]
+    deployed = [parameter.numel() for key, parameter in model.named_parameters() if 'fc_roi' not in key]
+    rows['RecursiveMix, deployed'] = [sum(deployed) / 1e6]
+    result = [Table('Table 10: parameters', 'million', 'baseline', rows, note='Paper: 25.56, 27.61 and 25.56.')]
+    shape = (3, workload.image_size, workload.image_size)
+    flops = {}
+    for method in ('baseline', 'RecursiveMix'):
+        model = build(workload, method, FLOAT32, settings)[0].eval()
+        flops[method] = [get_model_complexity_info(model, shape, show_table=False, show_arch=False)['flops'] / 1e9]
+    result.append(Table('Table 10: multiply-adds of the deployed network, an image', 'billion', 'baseline', flops))
+    step = next(
+        (t for t in tables if t.title.startswith(f'Training step, {workload.name}') and 'float32' in t.title), None
+    )
+    if step:
+        batch_size = int(step.title.split(', ')[2].split('×')[0])
+        per_epoch = {
+            method: [statistics.median(step.values[method]) / 3.6e6 * 1281167 / batch_size]
+            for method in ('baseline', 'RecursiveMix')
+        }
+        result.append(
+            Table(
+                'Table 10: time of an ImageNet epoch on this one device',
+                'hours',
+                'baseline',
+                per_epoch,
+                note='1,281,167 images at the time of a step above; data loading not counted. '
+                'Paper, 8 × TITAN Xp, 300 epochs: 73.0 and 73.8 hours.',
+            )
+        )
+    return result
