@@ -8,6 +8,7 @@ PRETRAINING := resnet18-slim_1xb64_fashion-mnist
 TRANSFER := work_dirs/transfer
 SYSTEMS := atss upernet
 SEEDS := 0
+DEVICE := cpu
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --progress-bar off -c requirements/constraints.txt
@@ -18,7 +19,7 @@ export PYTHONPATH := $(CURDIR)
 # mmpretrain and mmengine warn of their own deprecations at every start.
 export PYTHONWARNINGS := ignore
 
-.PHONY: help env env-full demo figures transfer scenes test test-slow crash-test lint format clean
+.PHONY: help env env-full demo benchmark figures transfer scenes test test-slow crash-test lint format clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,6 +66,9 @@ transfer: scenes  ## Pretrain with RecursiveMix, fine-tune ATSS and UperNet, com
 	    $(foreach system,$(SYSTEMS),$(foreach start,scratch RM,--model "$(system), $(start)" \
 	    configs/demo/$(system)_resnet18-slim_1xb8_fashion-scenes.py $(TRANSFER)/$(system)_$(start)_seed$(firstword $(SEEDS))))
 	@echo "Done: table.md, predictions.png and the runs are in $(TRANSFER)."
+
+benchmark: env-full  ## Measure what RecursiveMix costs (15 minutes); DEVICE=cuda on a GPU; writes docs/benchmarks.md
+	$(PY) tools/analysis_tools/benchmark.py --device $(DEVICE) --out docs
 
 figures: demo transfer  ## Renew the pictures of README and docs
 	mkdir -p docs/images

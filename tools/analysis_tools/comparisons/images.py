@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Callable, Dict, List
 
 import cv2
+import mmcv
 import numpy as np
 import skimage.data
 from mmcv.transforms import Compose
@@ -35,13 +36,14 @@ def write_photographs(folder: Path) -> List[Path]:
 
 
 def has_turbojpeg() -> bool:
-    """Whether the package PyTurboJPEG and the library below it are there."""
+    """Whether the package PyTurboJPEG and the library below it are there; makes mmcv load them."""
     try:
-        from turbojpeg import TurboJPEG
-
-        TurboJPEG()
+        # LoadImageFromFile(imdecode_backend='turbojpeg') alone fails: only this loads the library.
+        mmcv.use_backend('turbojpeg')
     except (ImportError, RuntimeError, OSError):
         return False
+    finally:
+        mmcv.use_backend('cv2')
     return True
 
 

@@ -1,7 +1,6 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """The whole training loop: mmengine's Runner against bare PyTorch."""
 
-import logging
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS, HOOKS, MODELS
@@ -70,14 +68,15 @@ def config(method: str, shape: Tuple[int, ...], batch_size: int, work_dir: str) 
     for key in ('val_dataloader', 'val_cfg', 'val_evaluator', 'test_dataloader', 'test_cfg', 'test_evaluator'):
         cfg[key] = None
     cfg.default_hooks.checkpoint.pop('save_best', None)
-    cfg.param_scheduler = None
-    cfg.visualizer = dict(type='Visualizer', vis_backends=[])
+    # Logs are written, but not to the terminal, and every run has files of its own.
     cfg.log_level = 'ERROR'
+    cfg.experiment_name = f'loop_{time.perf_counter_ns()}'
+    cfg.visualizer = dict(type='Visualizer', name=cfg.experiment_name, vis_backends=[dict(type='LocalVisBackend')])
     return cfg
 
 
 def per_image(cfg: Config) -> Config:
-    """mmpretrain's own way: a pipeline an image, a list of samples a batch."""
+    """As mmpretrain does it: a pipeline an image, a list of samples a batch."""
     size, padding = cfg.train_dataloader.dataset.shape[1], cfg.data_preprocessor.crop_padding
     cfg.train_dataloader.dataset.pipeline = [
         dict(type='RandomCrop', crop_size=size, padding=padding),
@@ -93,7 +92,6 @@ def per_image(cfg: Config) -> Config:
 
 def run(cfg: Config) -> float:
     """Images per second of an epoch through the Runner."""
-    cfg.experiment_name = f'loop_{time.perf_counter_ns()}'
     runner = Runner.from_cfg(cfg)
     runner.train()
     return len(runner.train_dataloader.dataset) / EpochTimer.seconds
@@ -142,7 +140,6 @@ def loops(settings: Settings) -> List[Table]:
     if settings.is_quick:
         shapes = {'CIFAR-shaped': (64, 32, 32, 3)}
     tables = []
-    MMLogger.get_instance('loops', log_level='ERROR')
     for name, shape in shapes.items():
         batch_size = 16 if settings.is_quick else 128 if 'CIFAR' in name else 64
         shape = shape if len(shape) == 4 else (*shape, 1)
@@ -162,7 +159,6 @@ def loops(settings: Settings) -> List[Table]:
                     rate = contender()
                     if turn:
                         rates[key].append(rate)
-            logging.disable(logging.NOTSET)
         cost = [
             1e3 * batch_size * (1 / ours - 1 / plain)
             for ours, plain in zip(rates['Runner'], rates['loader and train_step, without Runner'])

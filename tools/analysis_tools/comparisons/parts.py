@@ -97,7 +97,7 @@ def pooling(settings: Settings) -> List[Table]:
         RoIAlign = None  # mmcv without compiled operators.
     tables = []
     for shape in [(8, 16, 7, 7)] if settings.is_quick else [(64, 2048, 7, 7), (128, 512, 4, 4), (64, 512, 7, 7)]:
-        num_samples, num_channels, height, width = shape
+        num_samples, height = shape[0], shape[2]
         feature_map = torch.randn(shape, device=settings.device, requires_grad=True)
         image_size = 32 * height
         boxes = (
