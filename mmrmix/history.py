@@ -108,6 +108,8 @@ class RMHistory:
         self.triple: Optional[Triple] = None
         self._staged: Optional[MixedBatch] = None
         self._restored_from: Optional[str] = None
+        # Its state is set for each iteration, which is faster than making a new one.
+        self._generator = np.random.Generator(np.random.Philox(0))
 
     def next_generator(self) -> np.random.Generator:
         """Random stream of this iteration; the next call gives the next one's.
@@ -118,13 +120,24 @@ class RMHistory:
 
         Returns:
             np.random.Generator: Independent of every other (seed, rank,
-            iteration).
+            iteration). Always the same object, which the next call sets anew.
         """
         # Drawing advances the counter's lowest word, so the iteration goes
         # into the next one: streams of neighbouring iterations never overlap.
-        counter = self.iteration << 64
+        self._generator.bit_generator.state = dict(
+            bit_generator='Philox',
+            state=dict(
+                counter=np.array([0, self.iteration, 0, 0], np.uint64),
+                key=np.array([self.seed, get_rank()], np.uint64),
+            ),
+            # Four numbers at a time; none is left.
+            buffer=np.zeros(4, np.uint64),
+            buffer_pos=4,
+            has_uint32=0,
+            uinteger=0,
+        )
         self.iteration += 1
-        return np.random.Generator(np.random.Philox(key=self.seed | get_rank() << 64, counter=counter))
+        return self._generator
 
     def stage(self, inputs: Tensor, scores: Tensor, current_scores: Tensor, boxes: Tensor, area_ratios: Tensor) -> None:
         """Keep a mixed batch until the head commits it.

@@ -1,6 +1,8 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 from typing import Dict
 
+import cv2
+import mmcv
 import numpy as np
 from mmpretrain.datasets.transforms import Lighting
 
@@ -33,7 +35,8 @@ class ClippedLighting(Lighting):
         Returns:
             dict: ``results`` with the new ``img``, uint8.
         """
-        results['img'] = results['img'].astype(np.float32)
-        results = super().transform(results)
-        results['img'] = results['img'].round().clip(0, 255).astype(np.uint8)
+        # The noise is one number a channel: what a black pixel becomes.
+        shift = super().transform(dict(img=np.zeros((1, 1, 3), np.float32)))['img'].ravel()
+        image = mmcv.bgr2rgb(results['img']) if self.to_rgb else results['img']
+        results['img'] = cv2.add(image, (*shift.tolist(), 0))
         return results

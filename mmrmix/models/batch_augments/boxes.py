@@ -34,8 +34,8 @@ def sample_boxes(
     side_ratio = np.sqrt(generator.uniform(0, alpha, size=(num_boxes, 1)))
     half_sides = (size * side_ratio).astype(np.int64) // 2
     centres = generator.integers(0, size, size=(num_boxes, 2))
-    corners = np.stack([centres - half_sides, centres + half_sides], axis=1)
-    return np.minimum(np.maximum(corners, 0), size).reshape(num_boxes, 4)
+    corners = np.concatenate([centres - half_sides, centres + half_sides], axis=1)
+    return np.minimum(np.maximum(corners, 0), (width, height, width, height))
 
 
 def box_area_ratios(boxes: np.ndarray, image_size: Tuple[int, int]) -> np.ndarray:

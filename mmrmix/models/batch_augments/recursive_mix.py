@@ -127,7 +127,7 @@ class RecursiveMix(UsesHistory):
         geometry[:num_mixed, :4] = boxes[:num_mixed]
         geometry[:num_mixed, 4] = box_area_ratios(boxes, image_size)[:num_mixed]
         geometry = _to_device(torch.from_numpy(geometry), device)
-        device_boxes, area_ratios = geometry[:, :4], geometry[:, 4]
+        device_boxes, area_ratios = geometry.narrow(1, 0, 4), geometry.select(1, 4)
         order = None
         if not self.with_history:
             order = _to_device(torch.from_numpy(generator.permutation(num_samples)), device)
@@ -194,6 +194,6 @@ def _to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
     From ordinary memory CUDA would first finish all work in its queue.
     """
-    if device.type == 'cuda':
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
+    if device.type == 'cpu':
+        return tensor
+    return (tensor.pin_memory() if device.type == 'cuda' else tensor).to(device, non_blocking=True)

@@ -10,10 +10,13 @@ import cv2
 import mmcv
 import numpy as np
 import skimage.data
+import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmengine.dataset import default_collate
 from mmpretrain.registry import TRANSFORMS
 from rich.progress import track
+from torch.utils.data import DataLoader
 
 from .timing import Settings, Table
 
@@ -79,6 +82,7 @@ def images(settings: Settings) -> List[Table]:
         what = f'JPEG files of {WIDTH}×{HEIGHT} pixels, {size:.0f} KiB'
         for title, contenders in ((f'Decoding, {what}', decoding), (f'Training pipeline of ImageNet, {what}', whole)):
             tables.append(_rates(title, contenders, paths, settings))
+        tables.append(_loaders('Data loader, the flagship pipeline', whole["the flagship's"], paths, settings))
     cv2.setNumThreads(num_threads)
     tables[0].note = '' if 'turbojpeg' in backends else 'turbojpeg: not measured, PyTurboJPEG is not installed.'
     tables[1].note = (
@@ -86,6 +90,41 @@ def images(settings: Settings) -> List[Table]:
         'its own.'
     )
     return tables
+
+
+class Photographs(torch.utils.data.Dataset):
+    """The files again and again, through a pipeline."""
+
+    def __init__(self, paths: List[Path], function: Callable, length: int) -> None:
+        self.paths, self.function, self.length = paths, function, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict:
+        return self.function(self.paths[index % len(self.paths)])
+
+
+def _loaders(title: str, function: Callable, paths: List[Path], settings: Settings) -> Table:
+    """Images a second of data loaders with persistent workers, in turns."""
+    batch_size, length = (2, 4) if settings.is_quick else (64, 1024)
+    options = {'no worker': dict(num_workers=0)}
+    for number, prefetch in ((1, 2), (2, 2), (2, 4)):
+        name = f'{number} worker{"s" * (number > 1)}, prefetch_factor {prefetch}'
+        options[name] = dict(num_workers=number, prefetch_factor=prefetch, persistent_workers=True)
+    rates: Dict[str, List[float]] = {name: [] for name in options}
+    dataset = Photographs(paths, function, length)
+    loaders = {
+        name: DataLoader(dataset, batch_size, collate_fn=default_collate, **option) for name, option in options.items()
+    }
+    for turn in track(range(2 if settings.is_quick else 4), description=title.split(',')[0]):
+        for name, loader in loaders.items():
+            begin = time.perf_counter()
+            for _ in loader:
+                pass
+            if turn:
+                rates[name].append(length / (time.perf_counter() - begin))
+    return Table(title, 'images/s', 'no worker', rates, more_is_better=True)
 
 
 def _rates(title: str, contenders: Dict[str, Callable], paths: List[Path], settings: Settings) -> Table:
