@@ -6,6 +6,8 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
+# Convolutions on CPUs are faster with channels as the innermost axis.
+default_hooks = dict(channels_last=dict(type='mmrmix.ChannelsLastHook'))
 # Log means over all iterations since the last entry, not over the last ten.
 log_processor = dict(window_size=100)
 randomness = dict(seed=0)
