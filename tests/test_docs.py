@@ -48,7 +48,7 @@ def problems(name, node, owner):
     found = [f'{name}: argument {argument}' for argument in documented_arguments(node)
              if not decorators & {'setter'} and f'{argument} (' not in text and f'{argument}:' not in text]  # fmt: skip
     returns = node.returns is not None and not (isinstance(node.returns, ast.Constant) and node.returns.value is None)
-    if returns and 'Returns:' not in text and 'property' not in decorators:
+    if returns and 'Returns:' not in text and not decorators & {'property', 'cached_property'}:
         found.append(f'{name}: Returns')
     return found + [f'{name}: raises {error}' for error in raised(node) if error not in text]
 
