@@ -53,7 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('comparisons', nargs='*', metavar='COMPARISON', help=f'{", ".join(COMPARISONS)} (all)')
     parser.add_argument('--device', choices=DEVICES, default='cpu', help='(%(default)s)')
-    parser.add_argument('--turns', type=int, default=10, help='turns of each contender (%(default)s)')
+    parser.add_argument('--turns', type=int, default=6, help='turns of each contender (%(default)s)')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/benchmark'), help='folder (%(default)s)')
     parser.add_argument('--quick', action='store_true', help='small shapes, two turns: only tests this script')
     args = parser.parse_args()

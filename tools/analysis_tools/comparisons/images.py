@@ -107,7 +107,7 @@ class Photographs(torch.utils.data.Dataset):
 
 def _loaders(title: str, function: Callable, paths: List[Path], settings: Settings) -> Table:
     """Images a second of data loaders with persistent workers, in turns."""
-    batch_size, length = (2, 4) if settings.is_quick else (64, 1024)
+    batch_size, length = (2, 4) if settings.is_quick else (64, 512)
     options = {'no worker': dict(num_workers=0)}
     for number, prefetch in ((1, 2), (2, 2), (2, 4)):
         name = f'{number} worker{"s" * (number > 1)}, prefetch_factor {prefetch}'
@@ -117,7 +117,7 @@ def _loaders(title: str, function: Callable, paths: List[Path], settings: Settin
     loaders = {
         name: DataLoader(dataset, batch_size, collate_fn=default_collate, **option) for name, option in options.items()
     }
-    for turn in track(range(2 if settings.is_quick else 4), description=title.split(',')[0]):
+    for turn in track(range(2 if settings.is_quick else 3), description=title.split(',')[0]):
         for name, loader in loaders.items():
             begin = time.perf_counter()
             for _ in loader:

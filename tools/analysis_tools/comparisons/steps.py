@@ -112,7 +112,7 @@ def steps(settings: Settings) -> List[Table]:
         shape = f'{workload.batch_size}×3×{workload.image_size}²'
         title = f'Training step, {workload.name}, {shape}, {mode.name}'
         is_on_gpu = settings.device.type == 'cuda'
-        turns = 4 if workload is RESNET50 and not is_on_gpu else 0
+        turns = 3 if workload is RESNET50 and not is_on_gpu else 0
         times = in_turns(title, contenders, settings, number=10 if is_on_gpu else 1, turns=turns)
         limit = 1.005 if is_on_gpu else 1.02
         limits = {'RecursiveMix': limit} if workload is RESNET50 and mode is FLOAT32 else {}
@@ -149,7 +149,7 @@ def memory(settings: Settings) -> List[Table]:
         values: Dict[str, List[float]] = {}
         for method in METHODS:
             model, step = build(workload, method, FLOAT32, settings)
-            values[method] = [peak_bytes(step, settings.device, number=3) / 2**20]
+            values[method] = [peak_bytes(step, settings.device, number=2) / 2**20]
         batch = workload.batch_size * 3 * workload.image_size**2 * 4 / 2**20
         num_classes = model.head.num_classes
         budget = batch + 3 * workload.batch_size * num_classes * 4 / 2**20
