@@ -33,6 +33,7 @@ from comparisons.parts import augments, pooling
 from comparisons.steps import costs, memory, steps
 from comparisons.timing import Settings, Table
 from matplotlib.figure import Figure
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 # Heading → comparison; the headings are those of the report.
@@ -153,6 +154,8 @@ def draw(tables: List[Table], path: Path) -> None:
 def main() -> None:
     args = parse_args()
     init_default_scope('mmpretrain')
+    # Or every model lists how its weights were initialised.
+    MMLogger.get_instance('benchmark', log_level='ERROR')
     settings = Settings(torch.device(args.device), args.turns, args.quick)
     results: Dict[str, List[Table]] = {}
     begin = time.perf_counter()
