@@ -8,7 +8,8 @@ python tools/analysis_tools/benchmark.py --device cuda --out docs
 All contenders of a comparison run in one process, in turns (A B A B …); the
 ratio is taken turn by turn, and its median counts. Below --out:
 benchmarks/DEVICE.json with every single value, images/benchmark_DEVICE.png,
-and benchmarks.md with the tables of all devices that have such a file.
+and benchmarks.md with the tables of all devices that have such a file. Some
+comparisons alone replace those of the same machine, versions and day.
 """
 
 import argparse
@@ -168,9 +169,16 @@ def main() -> None:
     tables = [table for tables in results.values() for table in tables]
     path = args.out / 'benchmarks' / f'{args.device}.json'
     path.parent.mkdir(parents=True, exist_ok=True)
-    comparisons = {name: [asdict(table) for table in tables] for name, tables in results.items()}
-    path.write_text(json.dumps(dict(machine=machine(args.device), comparisons=comparisons), indent=1))
-    draw(tables, args.out / 'images' / f'benchmark_{args.device}.png')
+    content = dict(machine=machine(args.device), comparisons={})
+    if path.is_file() and json.loads(path.read_text())['machine'] == content['machine']:
+        content = json.loads(path.read_text())
+    content['comparisons'].update({name: [asdict(table) for table in tables] for name, tables in results.items()})
+    content['comparisons'] = {
+        name: content['comparisons'][name] for name in COMPARISONS if name in content['comparisons']
+    }
+    path.write_text(json.dumps(content, indent=1))
+    drawn = [Table(**table) for tables in content['comparisons'].values() for table in tables]
+    draw(drawn, args.out / 'images' / f'benchmark_{args.device}.png')
     (args.out / 'benchmarks.md').write_text(report(args.out))
     missed = [f'{table.title}: {row}' for table in tables for row in table.limits if not table.is_met(row)]
     print(f'{(time.perf_counter() - begin) / 60:.1f} minutes; written to {args.out / "benchmarks.md"}.')
