@@ -158,7 +158,7 @@ def loops(settings: Settings) -> List[Table]:
             }
             rates: Dict[str, List[float]] = {key: [] for key in contenders}
             title = f'Training loop, {name}, batches of {batch_size}'
-            for turn in track(range((1 if settings.is_quick else min(settings.turns, 4)) + 1), description=title):
+            for turn in track(range((1 if settings.is_quick else min(settings.turns, 3)) + 1), description=title):
                 for key, contender in contenders.items():
                     rate = contender()
                     if turn:
