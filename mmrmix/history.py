@@ -64,11 +64,11 @@ def fit_batch(tensor: Tensor, num_samples: int) -> Tensor:
     """Make a batch as long as another: drop the last rows, or append zeros.
 
     Args:
-        tensor (Tensor): ``(n, K)`` or ``(n,)``.
+        tensor (Tensor): ``(n, …)``.
         num_samples (int): N.
 
     Returns:
-        Tensor: ``(N, K)`` or ``(N,)``; ``tensor`` itself when n = N.
+        Tensor: ``(N, …)``; ``tensor`` itself when n = N.
     """
     missing = num_samples - tensor.shape[0]
     if missing > 0:

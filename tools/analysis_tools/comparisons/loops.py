@@ -4,6 +4,7 @@
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Callable, Dict, List, Tuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from mmpretrain.registry import DATASETS, HOOKS, MODELS
 from rich.progress import track
 
 from mmrmix.datasets import WholeBatches
+from mmrmix.engine import ChannelsLastHook
 from mmrmix.models.batch_data_preprocessor import random_crop_flip
 
 from .timing import Settings, Table
@@ -102,11 +104,10 @@ def steps_only(cfg: Config) -> float:
     loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor}).to(device).train()
-    model.to(memory_format=torch.channels_last)
+    ChannelsLastHook().before_train(SimpleNamespace(model=model))
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     begin = time.perf_counter()
     for batch in loader:
-        batch['inputs'] = batch['inputs'].to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         model.train_step(batch, optim_wrapper)
     if device.type == 'cuda':
         torch.cuda.synchronize()

@@ -4,6 +4,7 @@
 import statistics
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Callable, Dict, List, NamedTuple, Tuple
 
 import torch
@@ -15,6 +16,8 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from mmrmix import link_history
+from mmrmix.engine import ChannelsLastHook
+from mmrmix.models import BatchDataPreprocessor
 from mmrmix.structures import LabelBatch
 
 from .timing import Settings, Table, in_turns
@@ -35,6 +38,7 @@ class Workload(NamedTuple):
 RESNET50 = Workload('ResNet-50', ('resnet50_8xb64', 'imagenet'), 64, 224)
 RESNET18 = Workload('ResNet-18 (CIFAR)', ('resnet18_2xb64', 'cifar100'), 64, 32)
 PVT = Workload('PVTv2-B1', ('pvtv2-b1_8xb64', 'imagenet'), 64, 224)
+QUICK = RESNET18._replace(batch_size=4)
 
 
 class Mode(NamedTuple):
@@ -70,7 +74,7 @@ def build(workload: Workload, method: str, mode: Mode, settings: Settings) -> Tu
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     if mode.is_channels_last:
-        model.to(memory_format=torch.channels_last)
+        ChannelsLastHook().before_train(SimpleNamespace(model=model))
     if mode.is_compiled:
         model.forward = torch.compile(model.forward)
 
@@ -82,37 +86,39 @@ def build(workload: Workload, method: str, mode: Mode, settings: Settings) -> Tu
     # mmengine's AMP needs a GPU; CPUs have bfloat16.
     precision = torch.autocast('cpu', torch.bfloat16) if mode.is_half and not is_on_gpu else nullcontext()
 
+    is_ours = isinstance(model.data_preprocessor, BatchDataPreprocessor)
+
     def step() -> None:
-        inputs = images
-        if mode.is_channels_last:  # As ChannelsLastHook does.
-            inputs = images.to(settings.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         samples = LabelBatch(labels)
-        is_ours = cfg.model.data_preprocessor.get('type', '').startswith('mmrmix.')
         with precision:
-            model.train_step(dict(inputs=inputs, data_samples=samples if is_ours else [*samples]), optim_wrapper)
+            model.train_step(dict(inputs=images, data_samples=samples if is_ours else [*samples]), optim_wrapper)
 
     return model, step
 
 
+def step_title(workload: Workload, mode: Mode) -> str:
+    """Title of the table of a training step."""
+    return f'Training step, {workload.name}, {workload.batch_size}×3×{workload.image_size}², {mode.name}'
+
+
 def steps(settings: Settings) -> List[Table]:
     """A training step: preprocessing, mixing, forward, backward, optimiser."""
-    small = PVT._replace(batch_size=8), RESNET50._replace(batch_size=8)
     if settings.is_quick:
-        runs = [(RESNET18._replace(batch_size=4), mode) for mode in (FLOAT32, HALF, CHANNELS_LAST)]
+        runs = [(QUICK, mode) for mode in (FLOAT32, HALF, CHANNELS_LAST)]
     elif settings.device.type == 'cuda':
         modes = [FLOAT32, HALF, HALF._replace(name='mixed precision, channels-last', is_channels_last=True), COMPILED]
         modes.append(Mode('all three', is_half=True, is_channels_last=True, is_compiled=True))
         runs = [(workload, mode) for workload in (RESNET50, RESNET18._replace(batch_size=128), PVT) for mode in modes]
     else:
         runs = [(RESNET50, FLOAT32), *((RESNET18, mode) for mode in (FLOAT32, HALF, CHANNELS_LAST, COMPILED))]
-        runs += [(small[0], FLOAT32), *((small[1], mode) for mode in (HALF, CHANNELS_LAST))]
+        runs.append((PVT._replace(batch_size=8), FLOAT32))
+        runs += [(RESNET50._replace(batch_size=8), mode) for mode in (HALF, CHANNELS_LAST)]
     tables = []
     for workload, mode in runs:
         is_slow = workload is RESNET50 and settings.device.type == 'cpu'  # 20 s a step on 2 cores.
         methods = ['baseline', 'RecursiveMix'] if is_slow else [*METHODS]
         contenders = {name: build(workload, name, mode, settings)[1] for name in methods}
-        shape = f'{workload.batch_size}×3×{workload.image_size}²'
-        title = f'Training step, {workload.name}, {shape}, {mode.name}'
+        title = step_title(workload, mode)
         is_on_gpu = settings.device.type == 'cuda'
         times = in_turns(title, contenders, settings, number=10 if is_on_gpu else 1, turns=4 if is_slow else 0)
         limit = 1.005 if is_on_gpu else 1.02
@@ -146,7 +152,7 @@ def peak_bytes(step: Callable[[], None], device: torch.device, number: int) -> i
 def memory(settings: Settings) -> List[Table]:
     """Most memory that tensors take in a step, weights not counted."""
     tables = []
-    for workload in [RESNET18._replace(batch_size=4)] if settings.is_quick else [RESNET50, RESNET18]:
+    for workload in [QUICK] if settings.is_quick else [RESNET50, RESNET18]:
         values: Dict[str, List[float]] = {}
         for method in METHODS:
             model, step = build(workload, method, FLOAT32, settings)
@@ -179,7 +185,7 @@ def costs(settings: Settings, tables: List[Table]) -> List[Table]:
         settings (Settings): How to measure.
         tables (list[Table]): All other tables.
     """
-    workload = RESNET18 if settings.is_quick else RESNET50
+    workload = QUICK if settings.is_quick else RESNET50
     rows: Dict[str, List[float]] = {}
     for name, method in (('baseline', 'baseline'), ('RecursiveMix, training', 'RecursiveMix')):
         model, _ = build(workload, method, FLOAT32, settings)
@@ -193,13 +199,10 @@ def costs(settings: Settings, tables: List[Table]) -> List[Table]:
         model = build(workload, method, FLOAT32, settings)[0].eval()
         flops[method] = [get_model_complexity_info(model, shape, show_table=False, show_arch=False)['flops'] / 1e9]
     result.append(Table('Table 10: multiply-adds of the deployed network, an image', 'billion', 'baseline', flops))
-    step = next(
-        (t for t in tables if t.title.startswith(f'Training step, {workload.name}') and 'float32' in t.title), None
-    )
+    step = next((table for table in tables if table.title == step_title(workload, FLOAT32)), None)
     if step:
-        batch_size = int(step.title.split(', ')[2].split('×')[0])
         per_epoch = {
-            method: [statistics.median(step.values[method]) / 3.6e6 * 1281167 / batch_size]
+            method: [statistics.median(step.values[method]) / 3.6e6 * 1281167 / workload.batch_size]
             for method in ('baseline', 'RecursiveMix')
         }
         result.append(
