@@ -1,7 +1,7 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """Measure what RecursiveMix costs, each time side by side with something else.
 
-python tools/analysis_tools/benchmark.py                    # everything, about 14 minutes on 2 CPU cores
+python tools/analysis_tools/benchmark.py                    # everything, about 12 minutes on 2 CPU cores
 python tools/analysis_tools/benchmark.py augments pooling   # two of the comparisons
 python tools/analysis_tools/benchmark.py --device cuda --out docs
 
