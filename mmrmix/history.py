@@ -60,6 +60,22 @@ class MixedBatch(NamedTuple):
     weights: Tensor
 
 
+class Step(NamedTuple):
+    """What the loss of one step saw, for who wants to show it.
+
+    Attributes:
+        target (Tensor): Mixed labels in [0, 1], ``(N, K)``, float32, or
+            classes, ``(N,)``, int64.
+        batch (MixedBatch, optional): None if RecursiveMix did not mix it.
+        roi_logits (Tensor, optional): Logits inside the boxes, ``(N, K)``,
+            detached; None without the branch (ω = 0).
+    """
+
+    target: Tensor
+    batch: Optional[MixedBatch]
+    roi_logits: Optional[Tensor]
+
+
 def fit_batch(tensor: Tensor, num_samples: int) -> Tensor:
     """Make a batch as long as another: drop the last rows, or append zeros.
 

@@ -1,5 +1,20 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from .hooks import ChannelsLastHook, CompileHook, ReseedHook, RMHistoryHook, SafeCheckpointHook
+from .hooks import (
+    ChannelsLastHook,
+    CompileHook,
+    ReseedHook,
+    RMHistoryHook,
+    RMVisualizationHook,
+    SafeCheckpointHook,
+)
 from .schedulers import WarmupCosineLR
 
-__all__ = ['ChannelsLastHook', 'CompileHook', 'RMHistoryHook', 'ReseedHook', 'SafeCheckpointHook', 'WarmupCosineLR']
+__all__ = [
+    'ChannelsLastHook',
+    'CompileHook',
+    'RMHistoryHook',
+    'RMVisualizationHook',
+    'ReseedHook',
+    'SafeCheckpointHook',
+    'WarmupCosineLR',
+]

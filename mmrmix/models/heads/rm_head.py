@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from typing import Dict, Sequence, Tuple
+from typing import Dict, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from mmpretrain.models.heads import LinearClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from mmrmix.history import MixedBatch, UsesHistory
+from mmrmix.history import MixedBatch, Step, UsesHistory
 from mmrmix.registry import MODELS
 from mmrmix.structures import LabelBatch
 
@@ -62,6 +62,11 @@ class RMHead(UsesHistory, LinearClsHead):
         **kwargs: ``topk`` and ``init_cfg`` of
             :class:`mmpretrain.models.LinearClsHead`.
 
+    Attributes:
+        keeps_step (bool): Whether :meth:`loss` leaves what it saw in
+            ``step``. :class:`mmrmix.RMVisualizationHook` sets it.
+        step (Step, optional): What the last one saw.
+
     Raises:
         ValueError: If omega is negative.
 
@@ -87,6 +92,8 @@ class RMHead(UsesHistory, LinearClsHead):
         self.topk = (self.topk,) if isinstance(self.topk, int) else self.topk
         self.omega = omega
         self.share_fc = share_fc
+        self.keeps_step = False
+        self.step: Optional[Step] = None
         if self.omega and not self.share_fc:
             self.fc_roi = nn.Linear(self.in_channels, self.num_classes)
 
@@ -133,7 +140,7 @@ class RMHead(UsesHistory, LinearClsHead):
             self._check(batch, feature_map)
         target = batch.scores if batch else _target(data_samples)
 
-        losses = {}
+        losses, roi_logits = {}, None
         if self.omega:
             mixed = batch or self._unmixed(feature_map)
             pooled, roi = gap_and_roi_pool(feature_map, mixed.boxes, mixed.inputs.shape[-2:])
@@ -150,6 +157,8 @@ class RMHead(UsesHistory, LinearClsHead):
             losses.update({f'accuracy_top-{k}': accuracy[0] for k, accuracy in zip(self.topk, accuracies)})
         if batch is not None:
             self.history.commit(batch, logits)
+        if self.keeps_step:
+            self.step = Step(target, batch, roi_logits if roi_logits is None else roi_logits.detach())
         return losses
 
     def forward(self, feats: Tuple[Tensor]) -> Tensor:
