@@ -19,7 +19,7 @@ export PYTHONPATH := $(CURDIR)
 # mmpretrain and mmengine warn of their own deprecations at every start.
 export PYTHONWARNINGS := ignore
 
-.PHONY: help env env-full demo benchmark figures transfer scenes test test-slow crash-test lint format clean
+.PHONY: help env env-full demo benchmark figures transfer scenes test test-slow crash-test docs docs-links lint format clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,13 +37,14 @@ env: $(PY)  ## Environment for training: torch, mmengine, mmcv (pure Python), mm
 
 # A wheel that pip built without operators is cached under the same name, hence
 # --no-cache-dir; the import shows which one came out.
-env-full: env  ## The whole environment: mmcv with operators, mmdet, mmseg, test tools
+env-full: env  ## The whole environment: mmcv with operators, mmdet, mmseg, tools for tests and docs
 	@$(PY) -c 'import mmcv.ops' 2>/dev/null || { \
 	    echo "Installing mmcv with compiled operators: about 10 minutes where it has to be built …"; \
 	    CFLAGS=-g0 MAX_JOBS=$$(nproc) $(PIP) --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv && \
 	    $(PY) -c 'import mmcv.ops'; }
 	@$(HAS) mmdet mmseg || $(PIP) -r requirements/onedl.txt
-	@$(HAS) pytest xdist hypothesis ruff scipy modelindex skimage || $(PIP) -r requirements/tests.txt
+	@$(HAS) pytest xdist hypothesis ruff scipy modelindex skimage pytorch_grad_cam || $(PIP) -r requirements/tests.txt
+	@$(HAS) sphinx myst_parser furo || $(PIP) -r requirements/docs.txt
 
 demo: env  ## Train RecursiveMix on Fashion-MNIST, evaluate, draw
 	$(PY) tools/dataset_tools/prepare_fashion_mnist.py
@@ -67,13 +68,21 @@ transfer: scenes  ## Pretrain with RecursiveMix, fine-tune ATSS and UperNet, com
 	    configs/demo/$(system)_resnet18-slim_1xb8_fashion-scenes.py $(TRANSFER)/$(system)_$(start)_seed$(firstword $(SEEDS))))
 	@echo "Done: table.md, predictions.png and the runs are in $(TRANSFER)."
 
-benchmark: env-full  ## Measure what RecursiveMix costs (15 minutes); DEVICE=cuda on a GPU; writes docs/benchmarks.md
+benchmark: env-full  ## Measure what RecursiveMix costs (12 minutes); DEVICE=cuda on a GPU; writes docs/benchmarks.md
 	$(PY) tools/analysis_tools/benchmark.py --device $(DEVICE) --out docs
 
 figures: demo transfer  ## Renew the pictures of README and docs
 	mkdir -p docs/images
+	for what in baseline cutmix; do test -f work_dirs/demo_$$what/epoch_4.pth || $(PY) tools/train.py \
+	    configs/demo/resnet10_1xb64-$${what}_fashion-mnist.py --work-dir work_dirs/demo_$$what --resume || exit; done
 	$(PY) tools/visualization/browse_scenes.py --out docs/images/scenes.png
-	cp $(DEMO)/mixed_batch.png $(DEMO)/curves.png $(TRANSFER)/predictions.png docs/images/
+	$(PY) tools/visualization/browse_mix.py $(DEMO_CONFIG) --iterations 1 2 3 4 --seed 37 --out docs/images/recursion.png
+	$(PY) tools/visualization/vis_cam.py --mixed 4 --out docs/images/cam.png \
+	    --model baseline configs/demo/resnet10_1xb64-baseline_fashion-mnist.py work_dirs/demo_baseline \
+	    --model CutMix configs/demo/resnet10_1xb64-cutmix_fashion-mnist.py work_dirs/demo_cutmix \
+	    --model RecursiveMix $(DEMO_CONFIG) $(DEMO)
+	$(PY) tools/analysis_tools/effective_classes.py --out work_dirs/effective_classes.png
+	cp $(DEMO)/mixed_batch.png $(DEMO)/curves.png $(TRANSFER)/predictions.png work_dirs/effective_classes.png docs/images/
 
 test: env-full  ## Run the tests (under 12 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal
@@ -91,6 +100,13 @@ crash-test: env-full  ## Kill the demo 20 times (10 times with two processes), r
 	    val_dataloader.dataset.indices=1000 default_hooks.checkpoint.interval=40 default_hooks.logger.interval=10
 	@echo "The tables are in work_dirs/crash_test.md."
 
+docs: env-full  ## Build the documentation site in docs/_build/html
+	$(PY) -m sphinx -W -n --keep-going -q -c docs -d docs/_build/doctrees . docs/_build/html
+	@echo "Done: docs/_build/html/index.html"
+
+docs-links: env-full  ## Check the links of the docs that lead to the internet
+	$(PY) -m sphinx -b linkcheck -q -c docs -d docs/_build/doctrees . docs/_build/links
+
 lint: env-full  ## Check style and formatting
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -100,4 +116,4 @@ format: env-full  ## Reformat the sources
 	$(VENV)/bin/ruff format .
 
 clean:  ## Remove what was trained and built; keeps the environment and the data
-	rm -rf work_dirs build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf work_dirs build dist docs/_build *.egg-info .pytest_cache .ruff_cache .hypothesis
