@@ -1,139 +1,187 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Draw what the network sees: a batch after its batch augments.
+"""Draw what the network sees: batches after their batch augments.
 
-Shows the mixed images of one iteration with their largest labels and the
-pasted box. Works for every mmpretrain config with batch augments.
+One iteration: its mixed images as a grid, with their largest labels.
+Several iterations: a row each. Columns are places in the batch, each with the
+image of the data set, what the network sees instead, and its labels; dashed
+lines lead from an image to where the next iteration pastes it.
+
+Works for every mmpretrain config with batch augments. Orange frames show what
+was pasted.
 
     python tools/visualization/browse_mix.py configs/demo/resnet10_1xb64_fashion-mnist.py --out mixed_batch.png
+    python tools/visualization/browse_mix.py configs/demo/resnet10_1xb64_fashion-mnist.py --iterations 1 2 3 4
 """
 
 import argparse
+import sys
+from itertools import islice
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import List, Sequence
 
-import numpy as np
-import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import ConnectionPatch
 from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
-from mmengine.runner import Runner, set_random_seed
-from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import nn
 
-from mmrmix import link_history
-from mmrmix.link import history_users
+from mmrmix.engine.launch import missing_data_explained
+from mmrmix.visualization import (
+    MixedBatches,
+    SeenBatch,
+    as_pictures,
+    caption,
+    class_names,
+    load_classifier_config,
+    show,
+)
+from mmrmix.visualization.pictures import BOX_COLOR
 
-COLUMNS = 8
+GRID_COLUMNS = 8
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of the config')
     parser.add_argument('--out', type=Path, default=Path('mixed_batch.png'), help='picture to write (%(default)s)')
-    parser.add_argument('--iterations', type=int, default=3, help='draw this iteration (default: %(default)s)')
-    parser.add_argument('--num-images', type=int, default=24, help='number of images (default: %(default)s)')
+    parser.add_argument(
+        '--iterations', type=int, nargs='+', default=[3], metavar='N', help='iterations to draw, from 1 (default: 3)'
+    )
+    parser.add_argument(
+        '--num-images', type=int, help='so many images of the batch (default: 24, with several iterations 4)'
+    )
     parser.add_argument('--seed', type=int, default=0, help='seed of data order, crops and boxes (default: 0)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override the config')
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.iterations = sorted(set(args.iterations))
+    if args.num_images is None:
+        args.num_images = 24 if len(args.iterations) == 1 else 4
+    for name, number in (('iterations', args.iterations[0]), ('num-images', args.num_images)):
+        if number < 1:
+            parser.error(f'--{name} {number} must be at least 1')
+    return args
 
 
-def mixed_batch(
-    model: nn.Module, loader: object, iterations: int, seed: int
-) -> Tuple[Tensor, Tensor, Optional[Tensor]]:
-    """Preprocess batches as in training and return the last one.
-
-    The network itself never runs: the history is committed without
-    predictions.
+def first_images(batch: SeenBatch, num_images: int) -> SeenBatch:
+    """The first images of a batch, in memory of their own.
 
     Args:
-        model (nn.Module): A classifier with ``data_preprocessor``.
-        loader (DataLoader): Yields training batches.
-        iterations (int): Number of batches, at least 1.
-        seed (int): Seed of the boxes.
+        batch (SeenBatch): N images.
+        num_images (int): How many to keep; all where it is more than N.
 
     Returns:
-        tuple[Tensor, Tensor, Tensor or None]: Images ``(N, C, H, W)``, labels
-        ``(N, K)`` and, with RecursiveMix, boxes ``(N, 4)`` in pixels.
+        SeenBatch: At most so many images.
     """
-    history = link_history(model, seed) if any(history_users(model)) else None
-    batches = iter(loader)
-    for _ in range(iterations):
-        try:
-            data = next(batches)
-        except StopIteration:
-            batches = iter(loader)
-            data = next(batches)
-        data = model.data_preprocessor(data, training=True)
-        batch = history.take() if history else None
-        if batch:
-            history.commit(batch, torch.zeros_like(batch.scores))
-    scores = torch.stack([sample.gt_score for sample in data['data_samples']]).float()
-    return data['inputs'], scores, batch.boxes if batch else None
+    return SeenBatch(*(field[:num_images].clone() if hasattr(field, 'clone') else field for field in batch))
 
 
-def as_pictures(images: Tensor, preprocessor: nn.Module) -> np.ndarray:
-    """Undo the normalisation: ``(N, H, W, C)`` in [0, 1], RGB or grey."""
-    if getattr(preprocessor, '_enable_normalize', False):
-        images = images * preprocessor.std + preprocessor.mean
-    if images.shape[1] == 3 and not preprocessor.to_rgb:
-        images = images.flip(1)
-    return (images / 255).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
-
-
-def caption(scores: Tensor, classes: Optional[List[str]]) -> str:
-    """The three largest labels of at least 1 %, a line each."""
-    shares, labels = scores.topk(min(3, len(scores)))
-    names = [classes[label] if classes else f'class {label}' for label in labels.tolist()]
-    return '\n'.join(f'{name} {share:.0%}' for name, share in zip(names, shares.tolist()) if share >= 0.01)
-
-
-def draw(pictures: np.ndarray, captions: List[str], boxes: Optional[Tensor], title: str, path: Path) -> None:
-    """Write the grid of images."""
-    rows = -(-len(pictures) // COLUMNS)
-    figure = Figure(figsize=(1.9 * COLUMNS, 2.35 * rows + 0.6), layout='tight')
-    axes = figure.subplots(rows, COLUMNS, squeeze=False)
+def draw_grid(batch: SeenBatch, model: nn.Module, cfg: Config, classes: Sequence[str]) -> Figure:
+    """The mixed images of one iteration."""
+    pictures = as_pictures(batch.images, model.data_preprocessor, cfg)
+    rows = -(-len(pictures) // GRID_COLUMNS)
+    figure = Figure(figsize=(1.9 * GRID_COLUMNS, 2.35 * rows + 0.6), layout='tight')
+    axes = figure.subplots(rows, GRID_COLUMNS, squeeze=False)
     for axis in axes.flat:
         axis.axis('off')
     for i, (axis, picture) in enumerate(zip(axes.flat, pictures)):
-        axis.imshow(picture.squeeze(-1) if picture.shape[-1] == 1 else picture, cmap='gray', vmin=0, vmax=1)
-        axis.set_title(captions[i], fontsize=9, loc='left')
-        if boxes is not None:
-            x1, y1, x2, y2 = boxes[i].tolist()
-            # Pixel centres are at whole numbers.
-            frame = Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor='tab:orange', linewidth=1.5)
-            axis.add_patch(frame)
-    figure.suptitle(title)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+        show(axis, picture, None if batch.boxes is None else batch.boxes[i])
+        axis.set_title(caption(batch.scores[i], classes), fontsize=9, loc='left')
+    figure.suptitle(
+        f'{batch.augment or "No augment was drawn"}: the batch of iteration {batch.iteration}, labels with their shares'
+        + (' (orange: what was pasted)' if batch.boxes is not None else '')
+    )
+    return figure
+
+
+def draw_sequence(batches: List[SeenBatch], model: nn.Module, cfg: Config, classes: Sequence[str]) -> Figure:
+    """A row for each iteration."""
+    originals = [as_pictures(batch.originals, model.data_preprocessor, cfg) for batch in batches]
+    mixed = [as_pictures(batch.images, model.data_preprocessor, cfg) for batch in batches]
+    columns = min(map(len, mixed))
+    figure = Figure(figsize=(3.3 * columns + 0.3, 1.9 * len(batches) + 0.4), layout='constrained')
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.05)
+    axes = figure.subplots(
+        len(batches), 3 * columns, squeeze=False, gridspec_kw=dict(width_ratios=[0.75, 1.5, 0.95] * columns)
+    )
+    for row, batch in enumerate(batches):
+        for i in range(columns):
+            before, after, text = axes[row, 3 * i : 3 * i + 3]
+            show(before, originals[row][i])
+            before.set_title(caption(batch.original_scores[i], classes, 1).rsplit(' ', 1)[0], fontsize=8)
+            box = None if batch.boxes is None else batch.boxes[i]
+            show(after, mixed[row][i], box)
+            text.axis('off')
+            text.text(0, 0.95, caption(batch.scores[i], classes, 6), fontsize=8, va='top', linespacing=1.4)
+            is_next = row and batch.iteration == batches[row - 1].iteration + 1
+            if batch.augment == 'RecursiveMix' and is_next and box is not None:
+                lead(figure, axes[row - 1, 3 * i + 1], after, mixed[row - 1].shape[1:3], box.tolist())
+        name(axes[row, 0], batch)
+    figure.suptitle('Image of the data set → what the network sees → shares of its labels', fontsize=11)
+    return figure
+
+
+def lead(figure: Figure, source: Axes, target: Axes, size: Sequence[int], box: Sequence[float]) -> None:
+    """Dashed lines from an image to the box that it is pasted into."""
+    height, width = size
+    x1, y1, x2, y2 = box
+    if x1 >= x2 or y1 >= y2:
+        return
+    for start, end in ((0, x1), (width, x2)):
+        line = ConnectionPatch(
+            (start - 0.5, height - 0.5), (end - 0.5, y1 - 0.5), 'data', 'data', axesA=source, axesB=target,
+            color=BOX_COLOR, linestyle='--', linewidth=0.9,
+        )  # fmt: skip
+        line.set_in_layout(False)
+        figure.add_artist(line)
+
+
+def name(axis: Axes, batch: SeenBatch) -> None:
+    """Write number and augment of an iteration beside its row."""
+    axis.annotate(
+        f'iteration {batch.iteration}\n{batch.augment or "not mixed"}', (0, 0.5), (-6, 0), fontsize=9, rotation=90,
+        xycoords='axes fraction', textcoords='offset points', ha='right', va='center',
+    )  # fmt: skip
+
+
+def draw(args: argparse.Namespace) -> int:
+    """Mix and draw.
+
+    Returns:
+        int: Number of mixed images that were drawn.
+
+    Raises:
+        ValueError: If the config has no batch augments.
+    """
+    cfg = load_classifier_config(args.config, args.cfg_options)
+    with missing_data_explained(cfg):
+        batches = MixedBatches(cfg, args.seed)
+        if not batches.augments:
+            raise ValueError(
+                f'{args.config} has no batch augments, so there is nothing mixed to draw: set '
+                "model.train_cfg=dict(augments=dict(type='mmrmix.RecursiveMix')) or another one there."
+            )
+        seen = [
+            first_images(batch, args.num_images)
+            for batch in islice(batches, args.iterations[-1])
+            if batch.iteration in args.iterations
+        ]
+    classes = class_names(getattr(batches.loader.dataset, 'metainfo', {}).get('classes'), seen[0].scores.shape[1])
+    if len(seen) == 1:
+        figure = draw_grid(seen[0], batches.model, cfg, classes)
+    else:
+        figure = draw_sequence(seen, batches.model, cfg, classes)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(args.out)
+    return sum(len(batch.images) for batch in seen)
 
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    init_default_scope(cfg.default_scope)
-    set_random_seed(args.seed)
-    # Worker processes are not worth their start for a few batches.
-    cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
-    loader = Runner.build_dataloader(cfg.train_dataloader, seed=args.seed)
-    cfg.model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-    model = MODELS.build(cfg.model)
-
-    images, scores, boxes = mixed_batch(model, loader, args.iterations, args.seed)
-    images, scores = images[: args.num_images], scores[: args.num_images]
-    classes = getattr(loader.dataset, 'metainfo', {}).get('classes')
-    names = ', '.join(type(augment).__name__ for augment in model.data_preprocessor.batch_augments.augments if augment)
-    draw(
-        as_pictures(images, model.data_preprocessor),
-        [caption(row, classes) for row in scores],
-        boxes,
-        f'{names}: the batch of iteration {args.iterations}, labels with their shares'
-        + (' (orange: the last batch, resized)' if boxes is not None else ''),
-        args.out,
-    )
-    print(f'{len(images)} images written to {args.out}')
+    try:
+        num_images = draw(args)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(str(error))
+    print(f'{num_images} images written to {args.out}')
 
 
 if __name__ == '__main__':
