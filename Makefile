@@ -9,6 +9,8 @@ TRANSFER := work_dirs/transfer
 SYSTEMS := atss upernet
 SEEDS := 0
 DEVICE := cpu
+REPRODUCE := work_dirs/reproduce/mini
+EXPERIMENTS := table2 table3
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --progress-bar off -c requirements/constraints.txt
@@ -19,7 +21,7 @@ export PYTHONPATH := $(CURDIR)
 # mmpretrain and mmengine warn of their own deprecations at every start.
 export PYTHONWARNINGS := ignore
 
-.PHONY: help env env-full demo benchmark figures transfer scenes test test-slow crash-test docs docs-links lint format clean
+.PHONY: help env env-full demo benchmark reproduce-mini figures transfer scenes test test-slow crash-test docs docs-links lint format clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,7 +45,7 @@ env-full: env  ## The whole environment: mmcv with operators, mmdet, mmseg, tool
 	    CFLAGS=-g0 MAX_JOBS=$$(nproc) $(PIP) --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv && \
 	    $(PY) -c 'import mmcv.ops'; }
 	@$(HAS) mmdet mmseg || $(PIP) -r requirements/onedl.txt
-	@$(HAS) pytest xdist hypothesis ruff scipy modelindex skimage pytorch_grad_cam || $(PIP) -r requirements/tests.txt
+	@$(HAS) pytest xdist hypothesis ruff scipy modelindex skimage pytorch_grad_cam tensorboard playwright || $(PIP) -r requirements/tests.txt
 	@$(HAS) sphinx myst_parser furo || $(PIP) -r requirements/docs.txt
 
 demo: env  ## Train RecursiveMix on Fashion-MNIST, evaluate, draw
@@ -70,6 +72,12 @@ transfer: scenes  ## Pretrain with RecursiveMix, fine-tune ATSS and UperNet, com
 
 benchmark: env-full  ## Measure what RecursiveMix costs (12 minutes); DEVICE=cuda on a GPU; writes docs/benchmarks.md
 	$(PY) tools/analysis_tools/benchmark.py --device $(DEVICE) --out docs
+
+# After an interruption, or a kill, the same command goes on.
+reproduce-mini: env-full  ## Repeat Tables 2 and 3 at a size for 2 CPU cores, 5 seeds (an hour); EXPERIMENTS="…" for others
+	$(PY) tools/dataset_tools/prepare_fashion_mnist.py
+	$(PY) tools/reproduce.py run $(EXPERIMENTS) --seeds 5 --out $(REPRODUCE)
+	@echo "Done: open $(REPRODUCE)/report.html in a browser."
 
 figures: demo transfer  ## Renew the pictures of README and docs
 	mkdir -p docs/images

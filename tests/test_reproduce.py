@@ -1,0 +1,326 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""tools/reproduce.py: what it plans, computes, writes, and how it goes on."""
+
+import json
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from . import synthetic
+from .processes import ROOT, load_tool, tool
+from .test_recipes import ROWS
+from .test_transfer_recipes import DETECTION, SEGMENTATION, path_of
+
+sys.path.insert(0, str(ROOT / 'tools'))
+from reproduction import measurements, report, results, runs, schedule
+from reproduction.experiments import CLASSIFICATION, Experiment, Group, Row, Training
+from reproduction.mini_scale import MINI
+from reproduction.paper_scale import PAPER
+
+SCALES = {'mini': MINI, 'paper': PAPER}
+TRAININGS = {
+    (scale, training)
+    for scale, experiments in SCALES.items()
+    for run_ in runs.runs_of(experiments, [0], Path('out'))
+    for training in [run_.training]
+}
+
+
+def rows_of(experiments):
+    return [row for experiment in experiments.values() for group in experiment.groups for row in group.rows]
+
+
+@pytest.mark.parametrize('scale', SCALES)
+def test_options_are_settings_that_configs_have(scale):
+    """An option with a typing mistake would change nothing, and nobody would notice."""
+    for training in {training for name, training in TRAININGS if name == scale and training.options}:
+        cfg = runs.load(training.config, ())
+        for option in training.options:
+            keys = option.split('=')[0].split('.')
+            place = cfg
+            for key in keys[:-1]:
+                place = place[key]
+            optional = ('share_fc', 'interpolation', 'with_history')  # Arguments that have defaults.
+            assert keys[-1] in place or keys[-1] in optional, option
+
+
+def test_names_are_unique():
+    for scale in SCALES:
+        names = [runs.training_name(training) for name, training in TRAININGS if name == scale]
+        assert len(set(names)) == len(names)
+        assert all('/' not in name and len(name) < 200 for name in names)
+
+
+def test_numbers_of_the_paper():
+    """Every number of the recipes' tests stands in an experiment at the paper's scale."""
+    ours = {
+        (Path(row.training.config).as_posix(), row.paper[0])
+        for name, experiment in PAPER.items()
+        if 'error' in next(iter(experiment.metrics.values()))
+        for row in rows_of({name: experiment})
+        if row.paper and not row.training.options
+    }
+    theirs = {(config, error) for _, _, _, config, error, *_ in ROWS}
+    assert theirs == ours
+
+
+def test_numbers_of_fine_tuning():
+    columns = {'AP': 'box AP', 'AP50': 'box AP50', 'AP75': 'box AP75'}
+    for name, table in {**DETECTION, **SEGMENTATION}.items():
+        experiment, rows = next(
+            (experiment, group.rows)
+            for experiment in PAPER.values()
+            for group in experiment.groups
+            if group.rows[0].training.config == path_of(name)
+        )
+        names = list(experiment.metrics.values())
+        for metric, *numbers in table:
+            assert [row.paper[names.index(columns.get(metric, metric))] for row in rows] == numbers
+            assert [row.label for row in rows] == ['baseline', 'CutMix', 'RM']
+
+
+def test_scales_have_the_same_rows():
+    """What the mini scale puts beside its own numbers are the paper's for the same row."""
+    assert MINI.keys() == PAPER.keys()
+    for name, experiment in MINI.items():
+        papers = {(row.label, row.paper[0]) for row in rows_of({name: PAPER[name]}) if row.paper}
+        minis = {(row.label, row.paper[0]) for row in rows_of({name: experiment}) if row.paper}
+        assert minis and minis <= papers, name
+
+
+def test_experiments_share_runs():
+    count = {name: len(runs.runs_of({name: MINI[name]}, [0, 1], Path('out'))) for name in MINI}
+    assert count['table3'] == 2 * 4 and count['figure4'] == 2 * 10 and count['figure5'] == 2 * 11
+    assert count['table7'] == 2 * (2 * 4 + 3)  # Two systems from four starts, three of which are pretrained.
+    together = runs.runs_of({name: MINI[name] for name in ('table2', 'table3', 'figure4', 'figure5')}, [0], Path('out'))
+    assert len(together) == 4 + 2 + 8 + 9 - 1  # ω = 0 is the row without consistency loss.
+    order = runs.runs_of({'table9': MINI['table9']}, [0], Path('out'))
+    assert all(order.index(each.start) < order.index(each) for each in order if each.start)
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=8), st.floats(-10, 10))
+def test_estimate(values, shift):
+    """Mean and interval are scipy's; shifting moves the mean alone."""
+    estimate = results.estimate(values)
+    error = np.std(values, ddof=1) / math.sqrt(len(values))
+    low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), max(error, 1e-30))
+    assert estimate.mean == pytest.approx((low + high) / 2, abs=1e-9)
+    assert estimate.half_width == pytest.approx((high - low) / 2, abs=1e-9)
+    shifted = results.estimate([value + shift for value in values])
+    assert shifted.mean == pytest.approx(estimate.mean + shift, abs=1e-9)
+    assert shifted.half_width == pytest.approx(estimate.half_width, abs=1e-9)
+
+
+def test_estimate_by_hand():
+    """t(2 degrees of freedom, 97.5 %) = 4.302653."""
+    estimate = results.estimate([1.0, 2.0, 3.0])
+    assert estimate.mean == 2 and estimate.half_width == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert not estimate.excludes_zero and results.Estimate(-2.5, 2.4).excludes_zero
+    assert results.estimate([5.0]) == results.Estimate(5.0, None)
+    assert estimate.text() == '2.00 ± 2.48' and results.Estimate(-0.5, None).text(1, '+') == '-0.5'
+    # Pairs: 2 − 1, 5 − 3; seed 7 has no partner.
+    gap = results.difference({0: 2.0, 1: 5.0, 7: 100.0}, {0: 1.0, 1: 3.0, 8: 0.0})
+    assert gap.mean == 1.5 and gap.half_width == pytest.approx(12.706205 * 0.5, rel=1e-6)
+    assert results.difference({0: 1.0}, {1: 1.0}) is None
+
+
+def tiny_experiment(out, accuracies):
+    """Baseline, CutMix and RM with the results of two seeds."""
+    rows = [
+        Row(label, Training(f'mini/resnet14_1xb64{suffix}_fashion-2k.py'), (paper,))
+        for label, suffix, paper in (('baseline', '-baseline', 20.0), ('CutMix', '-cutmix', 19.0), ('RM', '', 18.0))
+    ]
+    experiments = {'table3': Experiment('Table 3', CLASSIFICATION, [Group('tiny', rows, 'large')])}
+    wanted = runs.runs_of(experiments, [0, 1], out)
+    for each in wanted:
+        values = accuracies.get(Path(each.training.config).stem.split('_')[1].removeprefix('1xb64').strip('-') or 'rm')
+        if values:
+            each.write('run.json', dict(fingerprint=each.fingerprint()))
+            last, best = {'accuracy/top1': values[each.seed]}, {'accuracy/top1': values[each.seed] + 1}
+            each.write('result.json', dict(seconds=60, last=last, best=best))
+    return experiments, wanted
+
+
+def test_report(tmp_path):
+    experiments, wanted = tiny_experiment(tmp_path, dict(baseline=(80.0, 81.0), cutmix=(79.0, 82.0), rm=(82.0, 83.0)))
+    collected = results.collect(experiments, wanted)['table3']['groups'][0]
+    # Errors 20, 19; 21, 18; 18, 17: t(1 degree of freedom) = 12.7062.
+    assert report.table(collected) == [
+        ['baseline', 'top-1 error, %', '19.50 ± 6.35', '', '18.50', '20.00', ''],
+        ['CutMix', 'top-1 error, %', '19.50 ± 19.06', '+0.00 ± 12.71', '18.50', '19.00', '-1.00'],
+        ['RM', 'top-1 error, %', '17.50 ± 6.35', '**-2.00 ± 0.00**', '16.50', '18.00', '-2.00'],
+    ]
+    assert report.verdict(collected) == [
+        'RM, difference to each of the others (top-1 error, %): baseline -2.00 ± 0.00, CutMix -2.00 ± 12.71.',
+        'Best first, here: RM, baseline, CutMix; in the paper: RM, CutMix, baseline.',
+    ]
+    content = dict(title='T <&', facts={'runs': '6'}, experiments=results.collect(experiments, wanted), measurements={})
+    content = json.loads(json.dumps(content))
+    report.write(content, tmp_path)
+    text, page = (tmp_path / 'report.md').read_text(), (tmp_path / 'report.html').read_text()
+    assert '| RM | top-1 error, % | 17.50 ± 6.35 | **-2.00 ± 0.00** | 16.50 | 18.00 | -2.00 |' in text
+    assert '<td>17.50 ± 6.35</td><td><b>-2.00 ± 0.00</b></td>' in page and 'T &lt;&amp;' in page
+    assert page.count('<svg') == 1 and 'src=' not in page and 'http' not in page.replace('http://www.w3.org', '')
+
+
+def test_report_of_a_part(tmp_path):
+    experiments, wanted = tiny_experiment(tmp_path, dict(baseline=(80.0, 81.0)))
+    group = results.collect(experiments, wanted)['table3']['groups'][0]
+    assert [line[2] for line in report.table(group)] == ['19.50 ± 6.35', 'not run', 'not run']
+    assert report.verdict(group) == []
+    assert '<svg' not in report.page(
+        dict(title='', facts={}, experiments=results.collect(experiments, wanted), measurements={})
+    )
+
+
+def test_states(tmp_path):
+    """A run that was made with other settings is neither done nor gone on with."""
+    _, wanted = tiny_experiment(tmp_path, dict(baseline=(80.0, 81.0)))
+    assert [each.state() for each in wanted] == ['done', 'new', 'new', 'done', 'new', 'new']
+    other = wanted[0]._replace(extra=('train_cfg.max_epochs=7',))
+    assert other.state() == 'changed'
+    wanted[1].write('run.json', dict(fingerprint=wanted[1].fingerprint()))
+    assert wanted[1].state() == 'started'
+    # A fine-tuning depends on the settings of its pretraining.
+    tuned = next(each for each in runs.runs_of({'table9': MINI['table9']}, [0], tmp_path) if each.start)
+    start = tuned.training.start._replace(options=('model.head.omega=0.2',))
+    assert tuned._replace(training=tuned.training._replace(start=start)).fingerprint() != tuned.fingerprint()
+
+
+def test_commands(tmp_path):
+    resnet50 = PAPER['table5'].groups[0].rows[-1].training
+    eight = runs.Run(resnet50, 2, tmp_path)
+    command = eight.command()
+    assert eight.processes == 8 and command[0] == 'bash' and command[3] == '8' and command[-1] == 'randomness.seed=2'
+    assert eight._replace(instead=4).command()[-1] == 'train_dataloader.batch_size=128'
+    atss = next(row for row in rows_of({'table7': PAPER['table7']}) if row.label == 'CutMix').training
+    tuned = runs.Run(atss, 0, tmp_path)
+    tuned.start.work_dir.mkdir(parents=True)
+    (tuned.start.work_dir / 'last_checkpoint').write_text('somewhere/epoch_300.pth')
+    assert 'resnet50_8xb64-cutmix_imagenet' in str(tuned.start.work_dir)
+    assert 'model.backbone.init_cfg.checkpoint=somewhere/epoch_300.pth' in tuned.command()
+    scratch = next(row for row in rows_of({'table7': MINI['table7']}) if row.label == 'from scratch').training
+    assert 'model.backbone.init_cfg=None' in runs.Run(scratch, 0, tmp_path).command()
+
+
+def test_estimated_time(tmp_path):
+    """Measured minutes count where there are any; half of a training takes half the time."""
+    _, wanted = tiny_experiment(tmp_path, dict(baseline=(80.0, 81.0)))
+    trainings = [each.training for each in wanted[:3]]
+    wanted = [each._replace(training=each.training._replace(minutes=5)) for each in wanted]
+    minutes = schedule.estimates(wanted)
+    assert list(minutes.values()) == [1, 5, 5]
+    assert schedule.minutes_left(wanted, 2, minutes) == (5 + 5 + 5 + 5) / 2
+    log = wanted[1].work_dir / '20260101_000000/vis_data/scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text(json.dumps(dict(epoch=75, iter=2400, step=2400, time=0.04)) + '\n')
+    assert wanted[1].progress() == 0.25  # Of 300 epochs.
+    assert schedule.minutes_left(wanted, 1, minutes) == 3 * 5 + 0.75 * 5
+    assert schedule.minutes_left(wanted, 1, {**minutes, wanted[1].training: None}) is None
+    assert (
+        schedule.duration(None) == 'unknown' and schedule.duration(61) == '61 min' and schedule.duration(150) == '2.5 h'
+    )
+    assert trainings
+
+
+def test_measurements(tmp_path):
+    """A picture and a text, once; a command that fails has no result."""
+    measurement = measurements.Measurement('T', ('analysis_tools/plot_curves.py', '--help'), 'output.txt', 'p.png', 1)
+    assert measurement.collect(tmp_path) == dict(title='T', text='not run', picture='')
+    assert measurement.execute(tmp_path) == '' and measurement.is_done(tmp_path)
+    (tmp_path / 'p.png').write_bytes(b'picture')
+    content = measurement.collect(tmp_path)
+    assert content['text'].startswith('usage: plot_curves.py') and content['picture'] == 'cGljdHVyZQ=='
+    page = report.page(dict(title='', facts={}, experiments={}, measurements={'m': content}))
+    assert '<img alt="Chart: T" src="data:image/png;base64,cGljdHVyZQ==">' in page and 'usage: plot_curves' in page
+    other = measurement._replace(command=('analysis_tools/plot_curves.py', '{out}/nowhere'))
+    assert not other.is_done(tmp_path)
+    assert 'T failed' in other.execute(tmp_path) and 'No log in' in other.execute(tmp_path)
+    for scale in measurements.MEASUREMENTS.values():
+        for each in scale.values():
+            assert Path(each.arguments(tmp_path)[1]).is_file()
+            assert all(Path(part).is_file() for part in each.command if part.endswith('.py') and '/configs/' in part)
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return synthetic.fashion_mnist(tmp_path_factory.mktemp('data') / 'fashion')
+
+
+def arguments(data, out, *options):
+    """Of runs that last seconds."""
+    short = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=8']
+    short += [f'{name}_dataloader.dataset.data_root={data}' for name in ('train', 'val', 'test')]
+    short += [f'{name}_dataloader.dataset.indices=16' for name in ('train', 'val', 'test')]
+    return ('table4', '--seeds', '1', '--out', out, '--cfg-options', *short, *options)
+
+
+def main(monkeypatch, *arguments):
+    """The tool in this process."""
+    monkeypatch.setattr(sys, 'argv', ['reproduce.py', *map(str, arguments)])
+    load_tool('reproduce.py').main()
+
+
+def test_what_fails_is_named(data, tmp_path):
+    """And the others go on; nothing that a failed run has left is taken for a result."""
+    out = tmp_path / 'out'
+    output = tool('reproduce.py', 'run', *arguments(data, out, 'model.head.share_fc=None'), expect=1)
+    assert '3 of 3 runs failed; the same command goes on.' in output and 'output.txt ends with' in output
+    assert '0 of 3 runs complete' in output and (out / 'report.html').read_text().count('not run') == 3
+
+
+def test_interrupted(data, tmp_path, monkeypatch, capsys):
+    """The same command does what is missing, and nothing twice."""
+    output = tool('reproduce.py', 'run', *arguments(data, tmp_path))
+    logs = {path: path.read_text() for path in tmp_path.glob('*/seed0/output.txt')}
+    assert len(logs) == 3 and '3 of 3, 0 min left: resnet14_1xb64_fashion-2k,' in output
+    victim = tmp_path / 'resnet14_1xb64_fashion-2k/seed0'
+    accuracy = json.loads((victim / 'result.json').read_text())
+    (victim / 'result.json').unlink()  # As if killed when the training was almost done.
+    assert '(3 of 3 runs complete)' in tool('reproduce.py', 'run', *arguments(data, tmp_path))
+    again = {path: path.read_text() for path in tmp_path.glob('*/seed0/output.txt')}
+    assert [path for path in logs if logs[path] != again[path]] == [victim / 'output.txt']
+    assert json.loads((victim / 'result.json').read_text())['last'] == accuracy['last']
+    assert (tmp_path / 'report.html').read_text().count('<svg') == 1
+
+    # With another setting, what is there must not be reported as if it had been made with it.
+    with pytest.raises(SystemExit) as error:
+        main(monkeypatch, 'report', *arguments(data, tmp_path, 'model.head.topk=(1,2)'))
+    assert '3 of 3 runs were made with other settings' in str(error.value) and 'Remove their' in str(error.value)
+    main(monkeypatch, 'plan', *arguments(data, tmp_path))
+    assert '3 runs in all' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [
+        (['plan', 'table11'], 'unknown experiment table11: choose from table1'),
+        (['plan', '--seeds', '0'], '--seeds 0 must be at least 1'),
+        (['run', 'table5', '--scale', 'paper', '--jobs', '2'], 'A run of 8 processes does not fit into --jobs 2'),
+        (['run', 'table5', '--scale', 'paper', '--jobs', '8'], 'torch sees no GPU here'),
+        (['run', 'table5', '--scale', 'paper', '--jobs', '6', '--gpus-per-run', '6'], 'is not divisible by 6'),
+    ],
+)
+def test_wrong_arguments_are_explained(wrong, message, tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(monkeypatch, *wrong, '--out', tmp_path / 'out')
+    assert message in f'{error.value} {capsys.readouterr().err}'
+    assert not (tmp_path / 'out').exists()
+
+
+def test_only_one_trains(tmp_path):
+    """A training that a killed reproduce.py left behind holds the lock; the next one waits for its end."""
+    with schedule.only_one(tmp_path) as lock:
+        orphan = subprocess.Popen(['sleep', '2'], pass_fds=(lock,))
+    begin = time.monotonic()
+    with schedule.only_one(tmp_path):
+        assert orphan.poll() is not None or time.monotonic() - begin > 1
+    orphan.wait()

@@ -1,0 +1,210 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""Repeat the comparisons of the paper.
+
+python tools/reproduce.py plan                           # what there is, how long it takes, what is done
+python tools/reproduce.py run table3 --seeds 5           # train what is missing, then report
+python tools/reproduce.py run table5 --scale paper       # the real configs, on GPUs
+python tools/reproduce.py report table3                  # report of what is there already
+
+Every run is an ordinary tools/train.py on a file of configs/; experiments
+share runs. An interrupted run goes on from its last checkpoint when the same
+command is given again, and what is complete is not repeated. Below --out: a
+folder for each run and seed (log, checkpoints, output.txt, result.json),
+report.html (one file, for a browser), report.md, charts and results.json.
+
+Scale mini: Fashion-MNIST and fashion scenes on CPU cores, minutes a run.
+Scale paper: CIFAR, ImageNet, COCO and ADE20K, as many GPUs as the name of a
+config tells.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Dict, List
+
+import mmengine
+import torch
+from reproduction.experiments import Experiment
+from reproduction.measurements import MEASUREMENTS, Measurement
+from reproduction.mini_scale import MINI
+from reproduction.paper_scale import PAPER
+from reproduction.report import write
+from reproduction.results import collect
+from reproduction.runs import Run, runs_of
+from reproduction.schedule import Schedule, duration, estimates, minutes_left, only_one
+from rich.console import Console
+from rich.table import Table
+
+import mmrmix
+
+SCALES = {'mini': MINI, 'paper': PAPER}
+NAMES = [*MINI, *MEASUREMENTS['mini']]
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('action', choices=['plan', 'run', 'report'])
+    parser.add_argument('experiments', nargs='*', metavar='EXPERIMENT', help=f'{", ".join(NAMES)} (all)')
+    parser.add_argument('--scale', choices=SCALES, default='mini', help='(%(default)s)')
+    parser.add_argument('--seeds', type=int, default=3, metavar='N', help='seeds 0 to N - 1 (%(default)s)')
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=torch.cuda.device_count() or len(os.sched_getaffinity(0)),
+        help='processes at once (one for each GPU, or each CPU core where there is no GPU: %(default)s)',
+    )
+    parser.add_argument(
+        '--gpus-per-run',
+        type=int,
+        metavar='N',
+        help="instead of the number in the config's name; the number of images in a step stays the same",
+    )
+    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='further options of all runs')
+    parser.add_argument('--out', type=Path, help='(work_dirs/reproduce/SCALE)')
+    args = parser.parse_args()
+    unknown = [name for name in args.experiments if name not in NAMES]
+    if unknown:
+        parser.error(f'unknown experiment {", ".join(unknown)}: choose from {", ".join(NAMES)}')
+    for name in ('seeds', 'jobs', 'gpus_per_run'):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            parser.error(f'--{name.replace("_", "-")} {value} must be at least 1')
+    args.out = args.out or Path('work_dirs/reproduce') / args.scale
+    return args
+
+
+def all_runs(experiments: Dict[str, Experiment], args: argparse.Namespace) -> List[Run]:
+    """Every run of some experiments."""
+    return runs_of(experiments, range(args.seeds), args.out, args.gpus_per_run, tuple(args.cfg_options))
+
+
+def show_plan(
+    experiments: Dict[str, Experiment],
+    measurements: Dict[str, Measurement],
+    runs: List[Run],
+    args: argparse.Namespace,
+) -> None:
+    """Print what there is to do."""
+    table = Table('experiment', 'runs', 'done', 'started', 'to do', 'time left')
+    minutes = estimates(runs)
+    for name, experiment in experiments.items():
+        wanted = all_runs({name: experiment}, args)
+        states = [run.state() for run in wanted]
+        left = minutes_left(wanted, args.jobs, minutes)
+        counts = [len(states), states.count('done'), states.count('started'), states.count('new')]
+        table.add_row(f'{name}  {experiment.title}', *map(str, counts), duration(left))
+    for name, measurement in measurements.items():
+        is_done = measurement.is_done(args.out / name)
+        left = duration(0 if is_done else measurement.minutes)
+        table.add_row(f'{name}  {measurement.title}', '1', str(int(is_done)), '0', str(int(not is_done)), left)
+    console = Console()
+    console.print(table)
+    left = minutes_left(runs, args.jobs, minutes)
+    console.print(
+        f'{len(runs)} runs in all (experiments share some), {args.jobs} processes at once: {duration(left)} left.'
+    )
+
+
+def check(runs: List[Run], args: argparse.Namespace) -> None:
+    """Find what would go wrong hours later.
+
+    Raises:
+        SystemExit: With what to do.
+    """
+    changed = [str(run.work_dir) for run in runs if run.state() == 'changed']
+    if changed:
+        listed = '\n  '.join(changed[:10])
+        sys.exit(
+            f'{len(changed)} of {len(runs)} runs were made with other settings than those of today:\n  {listed}\n'
+            'Remove their folders to train them again, or choose another --out.'
+        )
+    gpus = torch.cuda.device_count()
+    needed = max((run.processes for run in runs), default=1)
+    if args.action == 'run' and needed > args.jobs:
+        sys.exit(
+            f'A run of {needed} processes does not fit into --jobs {args.jobs} (GPUs here: {gpus}). '
+            f'Use --gpus-per-run {args.jobs} with the same number of images a step, or a larger machine.'
+        )
+    if args.action == 'run' and needed > 1 and 0 < gpus < args.jobs:
+        sys.exit(f'--jobs {args.jobs} puts several processes of a run on one of {gpus} GPUs: choose --jobs {gpus}.')
+    uneven = next((run for run in runs if run.images_per_step % run.processes), None)
+    if uneven:
+        sys.exit(
+            f'{uneven.training.config} has {uneven.images_per_step} images in a step, which is not divisible by '
+            f'{uneven.processes}: choose another --gpus-per-run.'
+        )
+    if args.action == 'run' and args.scale == 'paper' and not torch.cuda.is_available():
+        sys.exit('The scale "paper" takes GPU-months and torch sees no GPU here. Use --scale mini.')
+
+
+def report(
+    experiments: Dict[str, Experiment],
+    measurements: Dict[str, Measurement],
+    runs: List[Run],
+    args: argparse.Namespace,
+) -> None:
+    """Collect what is done and write it down."""
+    done = sum(run.state() == 'done' for run in runs)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f'{os.cpu_count()} CPU cores'
+    content = dict(
+        title=f'RecursiveMix, experiments of the paper at the scale "{args.scale}"',
+        facts={
+            'runs': f'{done} of {len(runs)} complete, seeds 0 to {args.seeds - 1}',
+            'device': device,
+            'versions': f'mmrmix {mmrmix.__version__}, mmengine {mmengine.__version__}, torch {torch.__version__}',
+            'command': f'python tools/reproduce.py run {" ".join(args.experiments)} --scale {args.scale} '
+            f'--seeds {args.seeds}',
+            'date': time.strftime('%Y-%m-%d'),
+        },
+        experiments=collect(experiments, runs),
+        measurements={name: each.collect(args.out / name) for name, each in measurements.items()},
+    )
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / 'results.json').write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding='utf-8')
+    write(content, args.out)
+    print(f'Written to {args.out}: report.html, report.md, charts, results.json ({done} of {len(runs)} runs complete).')
+
+
+def main() -> None:
+    args = parse_args()
+    # So that the processes it started end with it, and checkpoints stay whole.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('Terminated; the same command goes on.'))
+    names = args.experiments or NAMES
+    experiments = {name: value for name, value in SCALES[args.scale].items() if name in names}
+    measurements = {name: value for name, value in MEASUREMENTS[args.scale].items() if name in names}
+    runs = all_runs(experiments, args)
+    check(runs, args)
+    errors: List[str] = []
+    if args.action != 'report':
+        show_plan(experiments, measurements, runs, args)
+    if args.action == 'run':
+        with only_one(args.out) as lock:
+            try:
+                errors += Schedule(runs, args.jobs).execute(lock).values()
+                # One after the other, and after all trainings, which would disturb a stop watch.
+                errors += filter(
+                    None,
+                    (
+                        each.execute(args.out / name)
+                        for name, each in measurements.items()
+                        if not each.is_done(args.out / name)
+                    ),
+                )
+            except KeyboardInterrupt:
+                sys.exit('Interrupted; the same command goes on.')
+    if args.action != 'plan':
+        report(experiments, measurements, runs, args)
+    if errors:
+        sys.exit(
+            '\n\n'.join(
+                [*errors, f'{len(errors)} of {len(runs) + len(measurements)} runs failed; the same command goes on.']
+            )
+        )
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,164 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""What the paper compares: its tables and figures as lists of trainings.
+
+Every experiment exists at two scales: ``paper`` is the paper's own, ``mini`` a
+comparison of the same kind that fits two CPU cores. Numbers are the paper's.
+"""
+
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+CLASSIFICATION = {'accuracy/top1': 'top-1 error, %'}
+IMAGENET = {**CLASSIFICATION, 'accuracy/top5': 'top-5 error, %'}
+DETECTION = {'coco/bbox_mAP': 'box AP', 'coco/bbox_mAP_50': 'box AP50', 'coco/bbox_mAP_75': 'box AP75'}
+INSTANCES = {
+    **DETECTION,
+    'coco/segm_mAP': 'mask AP',
+    'coco/segm_mAP_50': 'mask AP50',
+    'coco/segm_mAP_75': 'mask AP75',
+}
+SEGMENTATION = {'mIoU': 'mIoU', 'mAcc': 'mAcc', 'aAcc': 'aAcc'}
+
+METHODS = {'baseline': '-baseline', 'mixup': '-mixup', 'cutmix': '-cutmix', 'rm': ''}
+LABELS = {'baseline': 'baseline', 'mixup': 'mixup', 'cutmix': 'CutMix', 'rm': 'RM'}
+
+
+class Training(NamedTuple):
+    """One ordinary training, but for its seed.
+
+    Attributes:
+        config (str): Below configs/.
+        options (tuple[str, ...]): For ``--cfg-options``.
+        start (Training, optional): Whose last checkpoint the backbone starts
+            from.
+        minutes (float, optional): How long it takes: at the mini scale with
+            one core, at the paper's by Table 10. None where nobody knows.
+    """
+
+    config: str
+    options: Tuple[str, ...] = ()
+    start: Optional['Training'] = None
+    minutes: Optional[float] = None
+
+
+class Row(NamedTuple):
+    """A row of a table, or a point of a figure.
+
+    Attributes:
+        label (str): The paper's name for it.
+        training (Training): What is trained for it.
+        paper (tuple[float, ...]): The paper's numbers, one for each metric
+            of the experiment; empty where it has none.
+        x (float, optional): Position on the axis of a figure.
+    """
+
+    label: str
+    training: Training
+    paper: Tuple[float, ...] = ()
+    x: Optional[float] = None
+
+
+class Group(NamedTuple):
+    """Rows that are compared with the first of them.
+
+    Attributes:
+        name (str): Network and data.
+        rows (list[Row]): The baseline first.
+        paper (str): Network and data of the paper's numbers, where they are
+            others.
+    """
+
+    name: str
+    rows: List[Row]
+    paper: str = ''
+
+
+class Experiment(NamedTuple):
+    """A table or figure of the paper.
+
+    Attributes:
+        title (str): What it is about.
+        metrics (dict[str, str]): Key in the log → name.
+        groups (list[Group]): Its rows.
+        axis (str): Name of ``x`` in a figure; empty for a table.
+    """
+
+    title: str
+    metrics: Dict[str, str]
+    groups: List[Group]
+    axis: str = ''
+
+
+def four_methods(
+    pattern: str, name: str, numbers: Iterable[Sequence[float]], minutes: Optional[float] = None, paper: str = ''
+) -> Group:
+    """Baseline, mixup, CutMix and RM with one network."""
+    rows = [
+        Row(LABELS[method], Training(pattern.format(method, suffix), minutes=minutes), tuple(values))
+        for (method, suffix), values in zip(METHODS.items(), numbers)
+    ]
+    return Group(name, rows, paper)
+
+
+def sweep(group: Group, setting: str, values: Sequence[float], default: float) -> Group:
+    """The baseline, and RM with several values of one setting; the default one is the row RM itself."""
+    baseline, rm = group.rows[0], group.rows[-1]
+    rows = [
+        Row(
+            f'{value:g}',
+            rm.training if value == default else rm.training._replace(options=(f'{setting}={value:g}',)),
+            rm.paper if value == default else (),
+            value,
+        )
+        for value in values
+    ]
+    return Group(group.name, [baseline, *rows], group.paper)
+
+
+def alpha_sweep(*groups: Group) -> Experiment:
+    """Figure 4."""
+    values = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    setting = 'model.train_cfg.augments.alpha'
+    return Experiment(
+        'Figure 4: upper bound α of the area ratio',
+        CLASSIFICATION,
+        [sweep(group, setting, values, 0.5) for group in groups],
+        'α',
+    )
+
+
+def omega_sweep(*groups: Group) -> Experiment:
+    """Figure 5."""
+    values = [0, 0.01, 0.05, 0.08, 0.1, 0.2, 0.3, 0.4, 0.5, 1]
+    return Experiment(
+        'Figure 5: weight ω of the consistency loss',
+        CLASSIFICATION,
+        [sweep(group, 'model.head.omega', values, 0.1) for group in groups],
+        'ω',
+    )
+
+
+def variants(group: Group, *rows: Row) -> Group:
+    """Rows of an ablation, compared with RM itself."""
+    return Group(group.name, [group.rows[-1], *rows], group.paper)
+
+
+def file_name(name: str) -> str:
+    """Of a system or backbone in the names of configs: ``Mask R-CNN`` → ``mask-rcnn``, ``ResNet-50`` → ``resnet50``."""
+    return name.lower().replace(' r-cnn', '-rcnn').replace('resnet-', 'resnet')
+
+
+def systems(
+    title: str, metrics: Dict[str, str], backbones: Dict[str, Group], numbers: Dict[tuple, tuple], pattern: str
+) -> Experiment:
+    """Fine-tuning from baseline, CutMix and RM backbones.
+
+    ``numbers`` holds (system, backbone) → three tuples; ``pattern`` names the config.
+    """
+    groups = []
+    for (system, backbone), values in numbers.items():
+        name = file_name(system)
+        config = pattern.format(folder=name.replace('-', '_'), system=name, backbone=file_name(backbone))
+        starts = [row for row in backbones[backbone].rows if row.label != LABELS['mixup']]
+        rows = [Row(row.label, Training(config, start=row.training), paper) for row, paper in zip(starts, values)]
+        groups.append(Group(f'{system}, {backbone}', rows))
+    return Experiment(title, metrics, groups)
