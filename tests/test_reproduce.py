@@ -154,9 +154,10 @@ def test_report(tmp_path):
     collected = results.collect(experiments, wanted)['table3']['groups'][0]
     # Errors 20, 19; 21, 18; 18, 17: t(1 degree of freedom) = 12.7062.
     assert report.table(collected) == [
-        ['baseline', 'top-1 error, %', '19.50 ± 6.35', '', '18.50', '20.00', ''],
-        ['CutMix', 'top-1 error, %', '19.50 ± 19.06', '+0.00 ± 12.71', '18.50', '19.00', '-1.00'],
-        ['RM', 'top-1 error, %', '17.50 ± 6.35', '**-2.00 ± 0.00**', '16.50', '18.00', '-2.00'],
+        ['', 'ours: top-1 error, %', 'difference', 'best epoch', 'paper', 'paper, difference'],
+        ['baseline', '19.50 ± 6.35', '', '18.50', '20.00', ''],
+        ['CutMix', '19.50 ± 19.06', '+0.00 ± 12.71', '18.50', '19.00', '-1.00'],
+        ['RM', '17.50 ± 6.35', '**-2.00 ± 0.00**', '16.50', '18.00', '-2.00'],
     ]
     assert report.verdict(collected) == [
         'RM, difference to each of the others (top-1 error, %): baseline -2.00 ± 0.00, CutMix -2.00 ± 12.71.',
@@ -166,15 +167,33 @@ def test_report(tmp_path):
     content = json.loads(json.dumps(content))
     report.write(content, tmp_path)
     text, page = (tmp_path / 'report.md').read_text(), (tmp_path / 'report.html').read_text()
-    assert '| RM | top-1 error, % | 17.50 ± 6.35 | **-2.00 ± 0.00** | 16.50 | 18.00 | -2.00 |' in text
+    assert '| RM | 17.50 ± 6.35 | **-2.00 ± 0.00** | 16.50 | 18.00 | -2.00 |' in text
     assert '<td>17.50 ± 6.35</td><td><b>-2.00 ± 0.00</b></td>' in page and 'T &lt;&amp;' in page
     assert page.count('<svg') == 1 and 'src=' not in page and 'http' not in page.replace('http://www.w3.org', '')
+
+
+def test_report_of_several_metrics(tmp_path):
+    """Percent instead of COCO's ratios, one digit, a line for each metric and row."""
+    experiment = MINI['table7']._replace(groups=MINI['table7'].groups[:1])
+    metrics = {'coco/bbox_mAP': 0.25, 'coco/bbox_mAP_50': 0.5, 'coco/bbox_mAP_75': 0.125}
+    wanted = runs.runs_of({'table7': experiment}, [0], tmp_path)
+    for each in wanted:
+        each.write('run.json', dict(fingerprint=each.fingerprint()))
+        factor = 1.2 if each.start and not each.start.training.options else 1  # RM's
+        values = {key: factor * value for key, value in metrics.items()}
+        each.write('result.json', dict(seconds=60, last=values, best=values))
+    lines = report.table(results.collect({'table7': experiment}, wanted)['table7']['groups'][0])
+    assert lines[0][1] == 'metric' and len(lines) == 1 + 3 * 4
+    assert lines[1] == ['baseline', 'box AP', '25.0', '', '25.0', '39.4', '']
+    assert lines[3] == ['RM', 'box AP', '30.0', '+5.0', '30.0', '41.5', '+2.1']
+    assert lines[4] == ['from scratch', 'box AP', '25.0', '+0.0', '25.0', '', '']
+    assert lines[11] == ['RM', 'box AP75', '15.0', '+2.5', '15.0', '45.1', '+2.3']
 
 
 def test_report_of_a_part(tmp_path):
     experiments, wanted = tiny_experiment(tmp_path, dict(baseline=(80.0, 81.0)))
     group = results.collect(experiments, wanted)['table3']['groups'][0]
-    assert [line[2] for line in report.table(group)] == ['19.50 ± 6.35', 'not run', 'not run']
+    assert [line[1] for line in report.table(group)[1:]] == ['19.50 ± 6.35', 'not run', 'not run']
     assert report.verdict(group) == []
     assert '<svg' not in report.page(
         dict(title='', facts={}, experiments=results.collect(experiments, wanted), measurements={})
@@ -272,7 +291,7 @@ def main(monkeypatch, *arguments):
 def test_what_fails_is_named(data, tmp_path):
     """And the others go on; nothing that a failed run has left is taken for a result."""
     out = tmp_path / 'out'
-    output = tool('reproduce.py', 'run', *arguments(data, out, 'model.head.share_fc=None'), expect=1)
+    output = tool('reproduce.py', 'run', *arguments(data, out, 'model.head.omega=-1'), expect=1)
     assert '3 of 3 runs failed; the same command goes on.' in output and 'output.txt ends with' in output
     assert '0 of 3 runs complete' in output and (out / 'report.html').read_text().count('not run') == 3
 

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from .results import Estimate, difference, estimate
 
-COLUMNS = ('', 'metric', 'ours', 'difference', 'best epoch', 'paper', 'paper, difference')
 NOTE = (
     'Ours: mean of the seeds in the last epoch ± half of the 95 % interval of that mean (Student’s t). Difference: to '
     'the first row, seed by seed, with the interval of the paired differences; **bold** where it excludes zero. '
@@ -49,8 +48,8 @@ def differences(group: dict, name: str) -> List[Optional[Estimate]]:
 
 
 def table(group: dict) -> List[List[str]]:
-    """Cells of a group's table, one line for each metric and row."""
-    lines = []
+    """Cells of a group's table: the header, and a line for each metric and row."""
+    lines = [['', 'metric', 'ours', 'difference', 'best epoch', 'paper', 'paper, difference']]
     names = list(group['rows'][0]['metrics'])
     for name in names:
         digits, base = digits_of(name), group['rows'][0]['metrics'][name]['paper']
@@ -70,7 +69,10 @@ def table(group: dict) -> List[List[str]]:
                     f'{paper - base:+.{digits}f}' if is_compared else '',
                 ]
             )
-    return lines
+    if len(names) > 1:
+        return lines
+    # A single metric goes into the header.
+    return [[line[0], *line[2:]] for line in [['', '', f'ours: {names[0]}', *lines[0][3:]], *lines[1:]]]
 
 
 def verdict(group: dict) -> List[str]:
@@ -184,8 +186,9 @@ def markdown(content: dict) -> str:
 def group_markdown(group: dict) -> List[str]:
     """Heading, table and sentences of a group."""
     source = f'; paper: {group["paper"]}' if group['paper'] else ''
-    lines = [f'**{group["name"]}**{source}', '', f'| {" | ".join(COLUMNS)} |', '|---' * len(COLUMNS) + '|']
-    lines += [f'| {" | ".join(line)} |' for line in table(group)]
+    header, *body = table(group)
+    lines = [f'**{group["name"]}**{source}', '', f'| {" | ".join(header)} |', '|---' * len(header) + '|']
+    lines += [f'| {" | ".join(line)} |' for line in body]
     return [*lines, *(line for sentence in verdict(group) for line in ('', sentence))]
 
 
@@ -218,8 +221,9 @@ def bold(text: str) -> str:
 
 def _group_html(group: dict, axis_name: str) -> List[str]:
     source = f' <small>(paper: {html.escape(group["paper"])})</small>' if group['paper'] else ''
-    cells = [''.join(f'<td>{bold(cell)}</td>' for cell in line) for line in table(group)]
-    header = ''.join(f'<th>{html.escape(column)}</th>' for column in COLUMNS)
+    columns, *lines = table(group)
+    cells = [''.join(f'<td>{bold(cell)}</td>' for cell in line) for line in lines]
+    header = ''.join(f'<th>{html.escape(column)}</th>' for column in columns)
     body = ''.join(f'<tr>{line}</tr>' for line in cells)
     parts = [f'<h3>{html.escape(group["name"])}{source}</h3>']
     if is_complete(group):

@@ -193,7 +193,7 @@ class Schedule:
         metrics = ', '.join(f'{key} {value:.4g}' for key, value in result['last'].items())
         count = len(self.runs) - len(self.waiting) - len(self.active) - len(self.errors)
         counts = f'{count} of {len(self.runs)}, {self._left()} left'
-        self.bars.console.print(f'{counts}: {run.name}, seed {run.seed}: {metrics}')
+        self.bars.console.print(f'{counts}: {run.name}, seed {run.seed}: {metrics}', soft_wrap=True)
         return ''
 
     def _left(self) -> str:
