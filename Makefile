@@ -1,6 +1,7 @@
 # Targets for people; `make help` lists them. VENV may lie outside the
 # checkout, to share one environment (7 GB) between several clones.
 VENV ?= .venv
+UPSTREAM_VENV ?= .venv-upstream
 PYTHON ?= python3
 DEMO := work_dirs/demo
 DEMO_CONFIG := configs/demo/resnet10_1xb64_fashion-mnist.py
@@ -14,6 +15,8 @@ EXPERIMENTS := table3
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --progress-bar off -c requirements/constraints.txt
+UPSTREAM_PIP := $(UPSTREAM_VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar off \
+    -c requirements/constraints-upstream.txt
 # Whether packages are there, without the seconds that importing them takes.
 HAS := $(PY) -c 'import sys; from importlib.util import find_spec; sys.exit(not all(map(find_spec, sys.argv[1:])))'
 # The checkout itself is what runs, also in a shared environment.
@@ -21,7 +24,7 @@ export PYTHONPATH := $(CURDIR)
 # mmpretrain and mmengine warn of their own deprecations at every start.
 export PYTHONWARNINGS := ignore
 
-.PHONY: help env env-full demo benchmark reproduce-mini figures transfer scenes test test-slow crash-test docs docs-links lint format clean
+.PHONY: help env env-full demo benchmark reproduce-mini figures transfer scenes test test-slow env-upstream test-upstream crash-test docs docs-links lint format clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -94,6 +97,18 @@ figures: demo transfer  ## Renew the pictures of README and docs
 
 test: env-full  ## Run the tests (under 12 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal
+
+# Upstream OpenMMLab and the forks share import names, so they need an
+# environment each. mmcv is built (10 minutes) unless pip finds a wheel.
+env-upstream:  ## Environment of upstream OpenMMLab with torch 2.1, in UPSTREAM_VENV
+	@test -x $(UPSTREAM_VENV)/bin/python || $(PYTHON) -m venv $(UPSTREAM_VENV)
+	@$(UPSTREAM_VENV)/bin/python -c 'import mmcv.ops, mmdet, mmseg, mmpretrain, pytest' 2>/dev/null || { \
+	    $(UPSTREAM_PIP) setuptools wheel ninja psutil packaging numpy torch torchvision opencv-python && \
+	    CFLAGS=-g0 MAX_JOBS=$$(nproc) $(UPSTREAM_PIP) --no-build-isolation mmcv && \
+	    $(UPSTREAM_PIP) -r requirements/mminstall.txt -r requirements/runtime.txt -r requirements/tests.txt; }
+
+test-upstream: env-upstream  ## Run the tests with upstream OpenMMLab
+	OMP_NUM_THREADS=1 $(UPSTREAM_VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 test-slow: env-full  ## Run the tests that take minutes each
 	$(PY) -m pytest -m slow
