@@ -141,6 +141,16 @@ def check(runs: List[Run], args: argparse.Namespace) -> None:
         sys.exit('The scale "paper" takes GPU-months and torch sees no GPU here. Use --scale mini.')
 
 
+def measure(measurements: Dict[str, Measurement], out: Path) -> List[str]:
+    """Make what is missing, one after the other and after all trainings, which would disturb a stop watch."""
+    errors = []
+    for name, measurement in measurements.items():
+        if not measurement.is_done(out / name):
+            print(f'{measurement.title}: about {duration(measurement.minutes)} …', flush=True)
+            errors += filter(None, [measurement.execute(out / name)])
+    return errors
+
+
 def report(
     experiments: Dict[str, Experiment],
     measurements: Dict[str, Measurement],
@@ -185,25 +195,14 @@ def main() -> None:
         with only_one(args.out) as lock:
             try:
                 errors += Schedule(runs, args.jobs).execute(lock).values()
-                # One after the other, and after all trainings, which would disturb a stop watch.
-                errors += filter(
-                    None,
-                    (
-                        each.execute(args.out / name)
-                        for name, each in measurements.items()
-                        if not each.is_done(args.out / name)
-                    ),
-                )
+                errors += measure(measurements, args.out)
             except KeyboardInterrupt:
                 sys.exit('Interrupted; the same command goes on.')
     if args.action != 'plan':
         report(experiments, measurements, runs, args)
     if errors:
-        sys.exit(
-            '\n\n'.join(
-                [*errors, f'{len(errors)} of {len(runs) + len(measurements)} runs failed; the same command goes on.']
-            )
-        )
+        summary = f'{len(errors)} of {len(runs) + len(measurements)} runs failed; the same command goes on.'
+        sys.exit('\n\n'.join([*errors, summary]))
 
 
 if __name__ == '__main__':
