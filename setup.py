@@ -42,16 +42,16 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     keywords='computer vision, image classification, data augmentation, RecursiveMix, OpenMMLab',
+    # Only the versions of Python that the tests have passed with.
     classifiers=[
         'Development Status :: 4 - Beta',
         'Intended Audience :: Science/Research',
         'Operating System :: POSIX',
         'Programming Language :: Python :: 3 :: Only',
-        'Programming Language :: Python :: 3.10',
         'Programming Language :: Python :: 3.11',
-        'Programming Language :: Python :: 3.12',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
+    # What the forks need.
     python_requires='>=3.10',
     packages=find_packages(include=['mmrmix', 'mmrmix.*']),
     # mmrmix/.mim holds links to configs, tools and model-index.yml; they are
