@@ -24,7 +24,7 @@ export PYTHONPATH := $(CURDIR)
 # mmpretrain and mmengine warn of their own deprecations at every start.
 export PYTHONWARNINGS := ignore
 
-.PHONY: help env env-full demo benchmark reproduce-mini figures transfer scenes test test-slow env-upstream test-upstream crash-test docs docs-links lint format clean
+.PHONY: help env env-full demo benchmark reproduce-mini figures transfer scenes test test-slow test-install env-upstream test-upstream crash-test docs docs-links lint format clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -112,6 +112,11 @@ test-upstream: env-upstream  ## Run the tests with upstream OpenMMLab
 
 test-slow: env-full  ## Run the tests that take minutes each
 	$(PY) -m pytest -m slow
+
+# Wheel, sdist, `pip install .` and `pip install -e .`, each in an environment
+# of its own that shares torch and the mm packages with this one.
+test-install: env-full  ## Build the package, install it in clean environments, try configs, tools and mim there
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m install tests/test_install.py
 
 crash-test: env-full  ## Kill the demo 20 times (10 times with two processes), resume it, compare
 	rm -rf work_dirs/crash_test work_dirs/crash_test.md

@@ -15,12 +15,23 @@ def version() -> str:
     return re.search(r"__version__ = '(.+)'", (ROOT / 'mmrmix/version.py').read_text()).group(1)
 
 
+def check_links() -> None:
+    """Stop where a checkout or an archive tool wrote links as text files: configs and tools would be left out."""
+    for name in ('configs', 'tools'):
+        if not (ROOT / 'mmrmix/.mim' / name).is_dir():
+            raise SystemExit(
+                f'mmrmix/.mim/{name} is not a link to the folder {name}, so configs and tools cannot be packed: '
+                'clone with `git clone -c core.symlinks=true`, or unpack with a tool that restores symbolic links.'
+            )
+
+
 def requirements(name: str) -> List[str]:
     """Lines of a requirements file without comments."""
     lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
     return [line for line in lines if line and not line.startswith('#')]
 
 
+check_links()
 setup(
     name='mmrmix',
     version=version(),
@@ -29,21 +40,26 @@ setup(
     long_description_content_type='text/markdown',
     author='mmrmix contributors',
     license='Apache-2.0',
+    license_files=['LICENSE'],
     keywords='computer vision, image classification, data augmentation, RecursiveMix, OpenMMLab',
+    # Only the versions of Python that the tests have passed with.
     classifiers=[
         'Development Status :: 4 - Beta',
         'Intended Audience :: Science/Research',
         'Operating System :: POSIX',
-        'Programming Language :: Python :: 3',
+        'Programming Language :: Python :: 3 :: Only',
+        'Programming Language :: Python :: 3.11',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
-    python_requires='>=3.8',
+    # What the forks need.
+    python_requires='>=3.10',
     packages=find_packages(include=['mmrmix', 'mmrmix.*']),
     # mmrmix/.mim holds links to configs, tools and model-index.yml; they are
     # followed when a wheel is built.
     include_package_data=True,
     install_requires=requirements('runtime'),
     extras_require={
+        'docs': requirements('docs'),
         'mim': requirements('mminstall'),
         'onedl': requirements('onedl'),
         'optional': requirements('optional'),

@@ -1,0 +1,106 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""Print what a bug report needs to know about this machine, to paste into an issue.
+
+python tools/collect_env.py
+
+It works in broken environments, too: that is when it is needed.
+"""
+
+import argparse
+import platform
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional
+
+MM_PACKAGES = ('mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmseg')
+
+
+def revision(folder: Path) -> Optional[str]:
+    """Git revision of a checkout.
+
+    Args:
+        folder (Path): Its top folder. Below another checkout, such as an
+            environment inside a project, there is nothing to tell.
+
+    Returns:
+        str, optional: The short hash, with "-dirty" after uncommitted
+        changes; None without a repository or without git.
+    """
+    if not (folder / '.git').exists():
+        return None
+    command = ['git', '-C', str(folder), 'describe', '--always', '--dirty', '--exclude=*']
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def describe_mmrmix() -> str:
+    """Version and origin of mmrmix, or why it cannot be imported."""
+    try:
+        import mmrmix
+    except Exception as error:
+        return f'cannot be imported: {error}'
+    commit = revision(Path(mmrmix.__file__).resolve().parents[1])
+    return f'{mmrmix.__version__} ({f"git {commit}" if commit else "not a git checkout"})'
+
+
+def describe_package(name: str, providers: Mapping[str, List[str]]) -> str:
+    """Distributions and versions that an import name comes from.
+
+    Args:
+        name (str): Import name of an mm package.
+        providers (Mapping[str, list[str]]): Distributions of each import
+            name.
+
+    Returns:
+        str: For example "onedl-mmcv 2.3.6 (fork)".
+    """
+    # A distribution is listed once for each of its files in some layouts.
+    found = sorted(set(providers.get(name, [])))
+    kinds = ['fork' if distribution.startswith('onedl-') else 'upstream' for distribution in found]
+    text = ' and '.join(f'{what} {version(what)} ({kind})' for what, kind in zip(found, kinds))
+    if len(found) > 1:
+        return f'{text}: they overwrite each other, uninstall all and install one'
+    return text or 'not installed'
+
+
+def describe_operators() -> str:
+    """Whether mmcv has compiled operators, and for what."""
+    try:
+        ops = import_module('mmcv.ops')
+        return f'yes, CUDA: {ops.get_compiling_cuda_version()}'
+    except Exception as error:
+        return f'no ({error})'
+
+
+def collect() -> Dict[str, str]:
+    """All entries of the report.
+
+    Returns:
+        dict[str, str]: Ours first, then those of mmengine.
+    """
+    providers = packages_distributions()
+    info = {'mmrmix': describe_mmrmix()}
+    info.update({name: describe_package(name, providers) for name in MM_PACKAGES})
+    info['mmcv operators'] = describe_operators()
+    try:
+        theirs = import_module('mmengine.utils.dl_utils').collect_env()
+    except Exception as error:
+        theirs = {'Python': sys.version, 'platform': platform.platform(), "mmengine's report": f'failed: {error}'}
+    # The distribution above says more, and a random seed nothing.
+    info.update({name: str(value) for name, value in theirs.items() if name not in ('MMEngine', 'numpy_random_seed')})
+    return info
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    lines = [f'{name}: {value.strip()}' for name, value in collect().items()]
+    print('\n'.join(['```text', *lines, '```']))
+
+
+if __name__ == '__main__':
+    main()
