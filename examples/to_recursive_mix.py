@@ -218,6 +218,8 @@ def convert(args: argparse.Namespace) -> List[str]:
             f'model is a {name_of(model)} with the head {name_of(model.get("head"))}, but this script takes an '
             'ImageClassifier of mmpretrain that has no RMHead yet.'
         )
+    if not model.get('backbone'):
+        raise ValueError('model has no backbone: name the config of a whole network.')
     backbone = MODELS.build(deepcopy(model.backbone))
     shape = feature_shape(backbone, model.backbone.get('in_channels', 3))
     in_channels = (model.get('head') or {}).get('in_channels')
