@@ -27,11 +27,15 @@ extensions = [
 ]
 
 root_doc = 'docs/index'
-include_patterns = ['README.md', 'CHANGELOG.md', 'docs/*.md', 'configs/*/README.md']
+include_patterns = ['README.md', 'CHANGELOG.md', 'docs/*.md', 'configs/*/README.md', 'examples/README.md']
 # Folders without pages are not even walked through: an environment has tens of
 # thousands of files.
 exclude_patterns = [
-    *(path.name for path in DOCS.parent.iterdir() if path.is_dir() and path.name not in ('docs', 'configs')),
+    *(
+        path.name
+        for path in DOCS.parent.iterdir()
+        if path.is_dir() and path.name not in ('docs', 'configs', 'examples')
+    ),
     'docs/_build',
 ]
 # Dashes only: quotation marks stay as they are typed.

@@ -15,7 +15,8 @@ from mmrmix import registry
 
 from .processes import ROOT, run
 
-MARKDOWN = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/*.md'), *ROOT.glob('configs/*/README.md')])
+FOLDERS = ('*.md', 'docs/*.md', 'configs/*/README.md', 'examples/*.md')
+MARKDOWN = sorted(path for pattern in FOLDERS for path in ROOT.glob(pattern))
 
 
 class Page(HTMLParser):

@@ -75,6 +75,16 @@ loss = dict(type='mmpretrain.CrossEntropyLoss')
 head = own.MODELS.build(dict(type='mmrmix.RMHead', num_classes=7, in_channels=3, loss=loss))
 assert (head.fc_roi.out_features, head.fc_roi.in_features) == (7, 3)
 assert own.HOOKS.build(dict(type='mmrmix.RMHistoryHook', reset=None)).reset is None
+assert root.DATASETS.get('mmrmix.FashionMNIST').__name__ == 'FashionMNIST'
+assert root.FUNCTIONS.get('mmrmix.collate_whole_batch').__name__ == 'collate_whole_batch'
+# RecursiveMix has no registry here, but is found from inside a classifier.
+backbone = dict(type='ResNet_CIFAR', depth=18, stem_channels=8, base_channels=8)
+mix = dict(augments=dict(type='mmrmix.RecursiveMix', alpha=0.25))
+head = dict(type='mmrmix.RMHead', num_classes=7, in_channels=64)
+classifier = dict(type='ImageClassifier', _scope_='mmpretrain', backbone=backbone, head=head, train_cfg=mix)
+model = own.MODELS.build(dict(classifier, data_preprocessor=dict(num_classes=7)))
+assert model.data_preprocessor.batch_augments.augments[0].alpha == 0.25
+assert sys.modules['mmrmix'].link_history(model) is model.head.history
 assert DefaultScope.get_current_instance().scope_name == scope
 print('resolved')
 """

@@ -1,0 +1,269 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""Write a config that trains the network of an mmpretrain config with RecursiveMix.
+
+python examples/to_recursive_mix.py mmpretrain::resnet/resnet50_8xb32_in1k.py resnet50-rm.py
+python examples/to_recursive_mix.py my_config.py my_config_rm.py --alpha 0.3 --keep-augments
+python examples/to_recursive_mix.py mmpretrain::vision_transformer/vit-base-p16_64xb64_in1k.py vit-rm.py \
+    --cfg-options model.backbone.out_type=featmap
+
+The new config inherits the old one and says only what differs.
+"""
+
+import argparse
+import os
+import sys
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import torch
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+from torch import nn
+
+from mmrmix import config_path
+
+# Heads that are one linear layer with softmax, as RMHead is.
+LINEAR_HEADS = ('LinearClsHead', 'VisionTransformerClsHead', 'MultiLabelLinearClsHead')
+HEAD_SETTINGS = ('num_classes', 'in_channels', 'loss', 'topk', 'cal_acc', 'init_cfg')
+AUGMENTS = '_base_.model.train_cfg.augments'
+MULTI_LABEL = ('MultiLabel', 'CSRA', 'VOC', 'AveragePrecision')
+
+
+class Code(str):
+    """Text that stands in the config as it is, without quotation marks."""
+
+    __repr__ = str.__str__
+
+
+def name_of(part: Any) -> str:
+    """Type of a part of a config, without its scope."""
+    return str(part.get('type', '')).split('.')[-1] if isinstance(part, dict) else 'none'
+
+
+def as_list(value: Any) -> list:
+    return list(value) if isinstance(value, (list, tuple)) else [value] if value else []
+
+
+def base_of(config: str, out: Path) -> Tuple[str, str]:
+    """Path of a config, and the expression that names it in ``_base_`` of the new one."""
+    if '::' in config:
+        package, name = config.split('::', 1)
+        # mmengine knows mmpretrain's distribution by name, but not those of all packages.
+        is_known = package == 'mmpretrain'
+        expression = repr(config) if is_known else f"__import__('mmrmix').config_path({package!r}, {name!r})"
+        return config_path(package, name), expression
+    path = Path(config)
+    if not path.is_file():
+        raise FileNotFoundError(f'"{config}" is no file. A config of mmpretrain is "mmpretrain::resnet/…".')
+    return str(path), repr(Path(os.path.relpath(path, out.parent)).as_posix())
+
+
+def classifier_problems(cfg: Config) -> Iterator[str]:
+    """Why RecursiveMix cannot take the place of what the config has, and what to change."""
+    head = cfg.model.get('head') or ConfigDict()
+    # mmpretrain's older Mixup configs use this head with soft labels of one class an image.
+    is_soft = name_of(head) == 'MultiLabelLinearClsHead' and head.get('loss', {}).get('use_soft')
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    parts = [*([] if is_soft else [head]), dataset, *as_list(cfg.get('val_evaluator'))]
+    multi = [name_of(part) for part in parts if name_of(part).startswith(MULTI_LABEL)]
+    if multi:
+        yield (
+            f'This is a multi-label config ({", ".join(multi)}), but this script is for one class an image. '
+            'RecursiveMix and RMHead as such take scores and multi-label losses: write such a config by hand.'
+        )
+    elif name_of(head) not in LINEAR_HEADS:
+        yield (
+            f'model.head is a {name_of(head)}, which is more than one linear layer, so that RMHead would make another '
+            f'network of it. Start from a config with {LINEAR_HEADS[0]} or {LINEAR_HEADS[1]}.'
+        )
+    elif head.get('hidden_dim'):
+        yield (
+            'model.head has a hidden layer, which RMHead has not. Do without: --cfg-options model.head.hidden_dim=None'
+        )
+    necks = [name_of(neck) for neck in as_list(cfg.model.get('neck'))]
+    if necks not in ([], ['GlobalAveragePooling']):
+        yield (
+            f'model.neck is {", ".join(necks)}, which RMHead cannot take the place of: it pools by a global average. '
+            'Start from a config with GlobalAveragePooling, or without a neck.'
+        )
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+    numbers = {
+        'model.head.num_classes': head.get('num_classes'),
+        'data_preprocessor.num_classes': preprocessor.get('num_classes'),
+    }
+    for name, number in numbers.items():
+        if not number:
+            yield f'{name} is missing, and mixed labels need it. Add --cfg-options {name}=NUMBER'
+    if all(numbers.values()) and len(set(numbers.values())) > 1:
+        yield (
+            f'{" and ".join(f"{name}={number}" for name, number in numbers.items())} are not the same: set both to the '
+            'number in the data set.'
+        )
+
+
+def feature_shape(backbone: nn.Module, in_channels: int) -> Tuple[int, ...]:
+    """Shape of what a backbone yields for two images of 64×64 pixels, (2, C, h, w) if it is a map."""
+    backbone.eval()
+    with torch.no_grad():
+        features = backbone(torch.zeros(2, in_channels, 64, 64))
+    return tuple(getattr(features[-1], 'shape', ()))
+
+
+def feature_problems(backbone: nn.Module, shape: Tuple[int, ...], in_channels: Optional[int]) -> Iterator[str]:
+    """Why RMHead cannot take the features of a backbone, and what to change."""
+    if len(shape) == 4:
+        if shape[1] != in_channels:
+            yield f'{type(backbone).__name__} yields {shape[1]} channels, but model.head.in_channels is {in_channels}.'
+        return
+    fix = 'Start from a network with feature maps.'
+    if hasattr(backbone, 'gap_before_final_norm'):
+        fix = (
+            'Add --cfg-options model.backbone.gap_before_final_norm=False (it then normalises before it pools: the '
+            'same weights, but another network).'
+        )
+    elif 'featmap' in getattr(backbone, 'OUT_TYPES', ()):
+        fix = 'Add --cfg-options model.backbone.out_type=featmap (the class token is then left out).'
+    yield f'{type(backbone).__name__} yields {shape} for two images, but RMHead needs a map (N, C, h, w). {fix}'
+
+
+def new_settings(cfg: Config, options: Dict[str, Any], args: argparse.Namespace) -> Dict[str, Any]:
+    """What the new config says, as a tree of dicts."""
+    head = {key: value for key, value in cfg.model.head.items() if key not in ('type', '_scope_')}
+    new_head = dict(type='mmrmix.RMHead', omega=args.omega)
+    if not set(head) <= set(HEAD_SETTINGS):
+        # RMHead does not take all that it would inherit.
+        new_head = dict(_delete_=True, **new_head, **{key: head[key] for key in HEAD_SETTINGS if key in head})
+        options = {key: value for key, value in options.items() if not key.startswith('model.head.')}
+
+    mix = dict(type='mmrmix.RecursiveMix', alpha=args.alpha)
+    old = (cfg.model.get('train_cfg') or {}).get('augments')
+    train_cfg = dict(augments=mix)
+    if old:
+        # A list replaces what is inherited, a dict would be merged with it.
+        star = '*' if isinstance(old, (list, tuple)) else ''
+        train_cfg = dict(augments=[*([Code(f'{star}{AUGMENTS}')] if args.keep_augments else ()), mix])
+        if cfg.model.train_cfg.get('probs'):
+            train_cfg.update(probs=None)  # All augments equally often.
+
+    tree = Config({})
+    tree.merge_from_dict(options)
+    tree = tree.to_dict()
+    tree['model'] = {**tree.get('model', {}), 'neck': None, 'train_cfg': train_cfg}
+    tree['model']['head'] = {**new_head, **tree['model'].get('head', {})}
+    hooks = [Code('*_base_.custom_hooks')] if cfg.get('custom_hooks') else []
+    tree['custom_hooks'] = [*hooks, dict(type='mmrmix.RMHistoryHook')]
+    return tree
+
+
+def render(value: Any, indent: int = 0) -> str:
+    """Python code of a setting, in one line where it is short."""
+    if isinstance(value, dict) and all(key.isidentifier() for key in value):
+        brackets, prefixes, values = ('dict(', ')'), [f'{key}=' for key in value], value.values()
+    elif isinstance(value, dict):
+        brackets, prefixes, values = '{}', [f'{key!r}: ' for key in value], value.values()
+    elif isinstance(value, list):
+        brackets, prefixes, values = '[]', [''] * len(value), value
+    else:
+        return repr(value)
+    parts = [prefix + render(each, indent + 4) for prefix, each in zip(prefixes, values)]
+    line = f'{brackets[0]}{", ".join(parts)}{brackets[1]}'
+    if len(line) + indent < 90 and '\n' not in line:
+        return line
+    lines = ''.join(f'{" " * (indent + 4)}{part},\n' for part in parts)
+    return f'{brackets[0]}\n{lines}{" " * indent}{brackets[1]}'
+
+
+def build(path: Path) -> nn.Module:
+    """The model of a config, as mmengine's Runner builds it."""
+    cfg = Config.fromfile(path)
+    model = deepcopy(cfg.model)
+    model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+    return MODELS.build(model)
+
+
+def report(cfg: Config, shape: Tuple[int, ...], model: nn.Module) -> Iterator[str]:
+    """What was changed, in lines."""
+    head = {key for key, value in cfg.model.head.items() if value is not None} - {'type', '_scope_'}
+    lost = ', '.join(sorted(head - set(HEAD_SETTINGS)))
+    yield f'neck: {name_of(cfg.model.get("neck"))} → none, the head pools; it gets a map {"×".join(map(str, shape[1:]))} of 64×64 pixels'
+    yield (
+        f'head: {name_of(cfg.model.head)} → RMHead, omega={model.head.omega}; kept: '
+        f'{", ".join(sorted(head & set(HEAD_SETTINGS)))}{"; dropped: " + lost if lost else ""}'
+    )
+    old = as_list((cfg.model.get('train_cfg') or {}).get('augments'))
+    new = model.data_preprocessor.batch_augments.augments
+    yield f'augments: {", ".join(map(name_of, old)) or "none"} → {", ".join(type(each).__name__ for each in new)}'
+    yield f'custom_hooks: {len(cfg.get("custom_hooks") or [])} kept, RMHistoryHook added'
+    count = sum(weight.numel() for weight in model.head.fc_roi.parameters()) if hasattr(model.head, 'fc_roi') else 0
+    yield f'weights: {count / 1e6:.2f} million more, in training only (fc_roi)'
+
+
+def convert(args: argparse.Namespace) -> List[str]:
+    """Write the config; returns what to say about it.
+
+    Raises:
+        ValueError: If RecursiveMix does not fit; says what to change.
+        FileExistsError: If there is a file of that name already.
+    """
+    options = args.cfg_options or {}
+    path, expression = base_of(args.config, args.out)
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(options)
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    model = cfg.get('model') or {}
+    if name_of(model) != 'ImageClassifier' or name_of(model.get('head')) == 'RMHead':
+        raise ValueError(
+            f'model is a {name_of(model)} with the head {name_of(model.get("head"))}, but this script takes an '
+            'ImageClassifier of mmpretrain that has no RMHead yet.'
+        )
+    if not model.get('backbone'):
+        raise ValueError('model has no backbone: name the config of a whole network.')
+    backbone = MODELS.build(deepcopy(model.backbone))
+    shape = feature_shape(backbone, model.backbone.get('in_channels', 3))
+    in_channels = (model.get('head') or {}).get('in_channels')
+    problems = [*classifier_problems(cfg), *feature_problems(backbone, shape, in_channels)]
+    if problems:
+        raise ValueError('\n  '.join(problems))
+    tree = new_settings(cfg, options, args)
+    text = f'# {args.config} with RecursiveMix.\n_base_ = [{expression}]\n\n'
+    text += ''.join(f'{key} = {render(value)}\n' for key, value in tree.items())
+    if args.out.exists():
+        raise FileExistsError(f'{args.out} exists already: name another file, or remove it.')
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(text, encoding='utf-8')
+    try:
+        built = build(args.out)
+    except Exception:
+        args.out.unlink()
+        raise
+    return list(report(cfg, shape, built))
+
+
+def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='path of a config, or mmpretrain::FOLDER/NAME.py')
+    parser.add_argument('out', type=Path, help='the config to write')
+    parser.add_argument('--alpha', type=float, default=0.5, help='largest share of an image to paste over')
+    parser.add_argument(
+        '--omega', type=float, default=0.5, help='weight of the consistency loss; the paper has 0.1 on CIFAR'
+    )
+    parser.add_argument(
+        '--keep-augments', action='store_true', help='keep Mixup, CutMix, … beside RecursiveMix, each equally often'
+    )
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='further settings')
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        lines = convert(args)
+    except (ValueError, OSError) as error:
+        sys.exit(f'{args.config}: {error}')
+    print(f'{args.out} inherits {args.config}.', *lines, sep='\n  ')
+
+
+if __name__ == '__main__':
+    main()
