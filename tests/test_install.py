@@ -104,7 +104,7 @@ class TestPackages:
         generated = {'PKG-INFO', 'mmrmix.egg-info', 'setup.cfg'}
         documents = {'CHANGELOG.md', 'CITATION.cff', 'LICENSE', 'README.md'}
         build = {'MANIFEST.in', 'pyproject.toml', 'setup.py', 'requirements'}
-        assert tops == {'mmrmix', 'configs', 'tools', 'model-index.yml', *generated, *documents, *build}
+        assert tops == {'mmrmix', 'configs', 'tools', 'examples', 'model-index.yml', *generated, *documents, *build}
 
     def test_twine_is_content(self, packages):
         environment, dist, _ = packages

@@ -213,3 +213,16 @@ def test_measurements(tmp_path):
         for each in scale.values():
             assert Path(each.arguments(tmp_path)[1]).is_file()
             assert all(Path(part).is_file() for part in each.command if part.endswith('.py') and '/configs/' in part)
+
+
+def test_docs_show_what_came_out():
+    """docs/reproduce.md against the results.json that it was written from."""
+    content = json.loads((ROOT / 'docs/reproduce/mini.json').read_text(encoding='utf-8'))
+    page = (ROOT / 'docs/reproduce.md').read_text(encoding='utf-8')
+    groups = [group for experiment in content['experiments'].values() for group in experiment['groups']]
+    assert groups
+    for group in groups:
+        assert '\n'.join(report.group_markdown(group)) in page
+        assert {len(metric['last']) for row in group['rows'] for metric in row['metrics'].values()} == {5}
+    rows = {row.training.config for row in rows_of({name: MINI[name] for name in content['experiments']})}
+    assert {row['config'] for group in groups for row in group['rows']} == {f'configs/{name}' for name in rows}
