@@ -103,11 +103,21 @@ def classifier_problems(cfg: Config) -> Iterator[str]:
         )
 
 
-def feature_shape(backbone: nn.Module, in_channels: int) -> Tuple[int, ...]:
-    """Shape of what a backbone yields for two images of 64×64 pixels, (2, C, h, w) if it is a map."""
+def image_size(cfg: Config) -> int:
+    """Size that the training crops to, where the config says it; Swin takes no smaller images."""
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    for step in reversed(dataset.get('pipeline') or []):
+        size = step.get('crop_size', step.get('scale'))
+        if isinstance(size, int):
+            return size
+    return cfg.model.backbone.get('img_size', 64)
+
+
+def feature_shape(backbone: nn.Module, in_channels: int, size: int) -> Tuple[int, ...]:
+    """Shape of what a backbone yields for two square images, (2, C, h, w) if it is a map."""
     backbone.eval()
     with torch.no_grad():
-        features = backbone(torch.zeros(2, in_channels, 64, 64))
+        features = backbone(torch.zeros(2, in_channels, size, size))
     return tuple(getattr(features[-1], 'shape', ()))
 
 
@@ -187,7 +197,7 @@ def report(cfg: Config, shape: Tuple[int, ...], model: nn.Module) -> Iterator[st
     """What was changed, in lines."""
     head = {key for key, value in cfg.model.head.items() if value is not None} - {'type', '_scope_'}
     lost = ', '.join(sorted(head - set(HEAD_SETTINGS)))
-    yield f'neck: {name_of(cfg.model.get("neck"))} → none, the head pools; it gets a map {"×".join(map(str, shape[1:]))} of 64×64 pixels'
+    yield f'neck: {name_of(cfg.model.get("neck"))} → none, the head pools; it gets a map {"×".join(map(str, shape[1:]))}'
     yield (
         f'head: {name_of(cfg.model.head)} → RMHead, omega={model.head.omega}; kept: '
         f'{", ".join(sorted(head & set(HEAD_SETTINGS)))}{"; dropped: " + lost if lost else ""}'
@@ -221,7 +231,7 @@ def convert(args: argparse.Namespace) -> List[str]:
     if not model.get('backbone'):
         raise ValueError('model has no backbone: name the config of a whole network.')
     backbone = MODELS.build(deepcopy(model.backbone))
-    shape = feature_shape(backbone, model.backbone.get('in_channels', 3))
+    shape = feature_shape(backbone, model.backbone.get('in_channels', 3), image_size(cfg))
     in_channels = (model.get('head') or {}).get('in_channels')
     problems = [*classifier_problems(cfg), *feature_problems(backbone, shape, in_channels)]
     if problems:
