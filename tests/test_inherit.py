@@ -51,9 +51,7 @@ for config in configs:
 READ = """
 import sys
 from mmengine.config import Config
-from mmpretrain.registry import MODELS
 
-from mmrmix import config_path
 cfg = Config.fromfile(sys.argv[1])
 cfg.dump(f'{sys.argv[1]}.dumped.py')
 print('read', cfg.model.head.type)
@@ -280,7 +278,7 @@ def test_documented_settings(tmp_path):
 
     # The lines on top of a config of one's own, and of a detector.
     (tmp_path / 'my_config.py').write_text("_base_ = ['mmpretrain::resnet/resnet18_8xb16_cifar10.py']\n")
-    config.write_text(documented('my_config.py'))
+    config.write_text(documented("['my_config.py']"))
     cfg = Config.fromfile(config)
     model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor})
     assert (model.head.omega, model.head.num_classes, model.neck) == (0.5, 10, None)
