@@ -77,7 +77,7 @@ benchmark: env-full  ## Measure what RecursiveMix costs (12 minutes); DEVICE=cud
 	$(PY) tools/analysis_tools/benchmark.py --device $(DEVICE) --out docs
 
 # After an interruption, or a kill, the same command goes on.
-reproduce-mini: env-full  ## Repeat Table 3 at a size for 2 CPU cores, 5 seeds (an hour); EXPERIMENTS="…" for others
+reproduce-mini: env-full  ## Repeat Table 3 at a size for 2 CPU cores, 5 seeds (75 minutes); EXPERIMENTS="…" for others
 	$(PY) tools/dataset_tools/prepare_fashion_mnist.py
 	$(PY) tools/reproduce.py run $(EXPERIMENTS) --seeds 5 --out $(REPRODUCE)
 	@echo "Done: open $(REPRODUCE)/report.html in a browser."
