@@ -27,7 +27,14 @@ extensions = [
 ]
 
 root_doc = 'docs/index'
-include_patterns = ['README.md', 'CHANGELOG.md', 'docs/*.md', 'configs/*/README.md', 'examples/README.md']
+include_patterns = [
+    'README.md',
+    'CHANGELOG.md',
+    'CONTRIBUTING.md',
+    'docs/*.md',
+    'configs/*/README.md',
+    'examples/README.md',
+]
 # Folders without pages are not even walked through: an environment has tens of
 # thousands of files.
 exclude_patterns = [

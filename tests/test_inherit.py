@@ -185,6 +185,7 @@ def scenes(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
 def test_mmdet_and_mmseg_train(library, project, scenes):
     """Two ways train alike, from an RM checkpoint; ``mmrmix::`` makes everything ours, and we have no detectors."""

@@ -30,6 +30,7 @@ def transfer(files, out, *arguments, **kwargs):
     return tool(TOOL, 'pspnet', *starts, '--out', out, *arguments, '--cfg-options', *options, **kwargs)
 
 
+@pytest.mark.slow
 def test_runs(files, tmp_path):
     """They fail, succeed when asked again, and then are done."""
     root, checkpoint = files

@@ -29,7 +29,7 @@ needs_side_effects = pytest.mark.skipif(
 
 
 @HOOKS.register_module(force=True)
-class Witness(Hook):
+class StepWitness(Hook):
     """What every step saw, taken from elsewhere than the hook takes it."""
 
     priority = 'VERY_LOW'
@@ -65,12 +65,12 @@ class Witness(Hook):
 
 def run(folder, interval=100, num_images=16, log=1, hooks=(), on=True, witness=True, **settings):
     """Train; returns the log's entries and the witness' records."""
-    hooks = [*hooks, *([dict(type='Witness')] if witness else [])]
+    hooks = [*hooks, *([dict(type='StepWitness')] if witness else [])]
     if on:
         hooks.append(dict(type='mmrmix.RMVisualizationHook', interval=interval, num_images=num_images))
     default_hooks = dict(checkpoint=None, logger=dict(type='LoggerHook', interval=log))
     runner, _ = train(folder, hooks=hooks, default_hooks=default_hooks, **{**dict(reset=None), **settings})
-    records = next((hook.records for hook in runner.hooks if isinstance(hook, Witness)), None)
+    records = next((hook.records for hook in runner.hooks if isinstance(hook, StepWitness)), None)
     return [entry for entry in read_log(folder) if 'iter' in entry], records
 
 
