@@ -62,6 +62,7 @@ def test_train_test_and_draw(config, checkpoint, metric, root, options, tmp_path
     assert size(picture) == (round(130 * (3 * 2.6 + 0.6)), round(130 * 2 * 2.6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('config', [ATSS, UPERNET], ids=['mmdet', 'mmseg'])
 def test_two_processes_on_a_cpu(config, options, tmp_path):
     """SyncBN, which UperNet has, becomes BN; the log says so once."""
