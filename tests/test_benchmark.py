@@ -23,6 +23,7 @@ def comparisons(monkeypatch):
     return dict(parts=parts, steps=steps, timing=timing)
 
 
+@pytest.mark.slow
 def test_everything_runs(tmp_path):
     output = tool('analysis_tools/benchmark.py', '--quick', '--out', tmp_path)
     content = json.loads((tmp_path / 'benchmarks/cpu.json').read_text())
