@@ -10,14 +10,8 @@ from typing import Dict, NamedTuple, Tuple
 
 import torch
 
-from .runs import CONFIGS, TOOLS
-
-RESNET50 = {
-    'baseline': 'baseline/resnet50_8xb64-baseline_imagenet.py',
-    'mixup': 'mixup/resnet50_8xb64-mixup_imagenet.py',
-    'CutMix': 'cutmix/resnet50_8xb64-cutmix_imagenet.py',
-    'RM': 'rm/resnet50_8xb64_imagenet.py',
-}
+from .paper_scale import RESNET50
+from .runs import CONFIGS, TOOLS, last_lines
 
 
 class Measurement(NamedTuple):
@@ -64,8 +58,7 @@ class Measurement(NamedTuple):
                 check=False,
             )
         if process.returncode:
-            end = ''.join((folder / 'output.txt').read_text().splitlines(keepends=True)[-5:])
-            return f'{self.title} failed; {folder / "output.txt"} ends with\n{end}'
+            return f'{self.title} failed; {last_lines(folder / "output.txt")}'
         (folder / 'command.txt').write_text(' '.join(self.command))
         return ''
 
@@ -93,7 +86,7 @@ def _table10() -> Measurement:
     return Measurement(title, command, 'benchmarks.md', f'images/benchmark_{device}.png', 8)
 
 
-_imagenet = [part for name, config in RESNET50.items() for part in ('--config', name, str(CONFIGS / config))]
+_imagenet = [part for row in RESNET50.rows for part in ('--config', row.label, str(CONFIGS / row.training.config))]
 MEASUREMENTS: Dict[str, Dict[str, Measurement]] = {
     'mini': {'figure8': _figure8(), 'table10': _table10()},
     'paper': {'figure8': _figure8(*_imagenet), 'table10': _table10()},

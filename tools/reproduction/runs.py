@@ -161,6 +161,11 @@ def training_name(training: Training) -> str:
     return f'{name},from={training_name(training.start)}' if training.start else name
 
 
+def last_lines(path: Path) -> str:
+    """How the output of a process that failed ends, for a message."""
+    return f'{path} ends with\n' + ''.join(path.read_text().splitlines(keepends=True)[-5:])
+
+
 def batch_of(config: str) -> List[int]:
     """Processes and batch size that the name of a config tells, ``…_8xb64…``."""
     return [int(number) for number in re.search(r'_(\d+)xb(\d+)', config).groups()]

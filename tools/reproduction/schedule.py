@@ -15,7 +15,7 @@ import torch
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from .experiments import Training
-from .runs import TOOLS, Run
+from .runs import TOOLS, Run, last_lines
 
 POLL_SECONDS = 1.0
 
@@ -123,9 +123,8 @@ class Schedule:
                     time.sleep(POLL_SECONDS)
                     self._look_after()
                     running = sum(run.progress() for run in self.active)
-                    complete = len(self.runs) - len(self.waiting) - len(self.active) - len(self.errors)
                     text = f'{len(self.runs)} runs, {self._left()} left'
-                    progress.update(whole, completed=complete + running, description=text)
+                    progress.update(whole, completed=self._num_done() + running, description=text)
                     for run, active in self.active.items():
                         progress.update(active.bar, completed=run.progress())
             finally:
@@ -158,10 +157,11 @@ class Schedule:
             environment['PORT'] = str(29500 + devices[0])
         else:
             environment.update(OMP_NUM_THREADS='1')
-        run.write('run.json', dict(fingerprint=run.fingerprint(), command=run.command()))
+        command = run.command()
+        run.write('run.json', dict(fingerprint=run.fingerprint(), command=command))
         with (run.work_dir / 'output.txt').open('a') as output:
             process = subprocess.Popen(
-                run.command(), env=environment, stdout=output, stderr=subprocess.STDOUT, pass_fds=(lock,)
+                command, env=environment, stdout=output, stderr=subprocess.STDOUT, pass_fds=(lock,)
             )
         bar = self.bars.add_task(f'{run.name}, seed {run.seed}', total=1.0)
         self.active[run] = Active(process, devices, bar)
@@ -182,8 +182,7 @@ class Schedule:
     def _finish(self, run: Run, code: int) -> str:
         """Write the result of a run that has ended; returns what is wrong with it."""
         if code:
-            end = ''.join((run.work_dir / 'output.txt').read_text().splitlines(keepends=True)[-5:])
-            return f'{run.work_dir} failed (exit code {code}); its output.txt ends with\n{end}'
+            return f'{run.work_dir} failed (exit code {code}); {last_lines(run.work_dir / "output.txt")}'
         try:
             result = run.collect()
         except (ValueError, KeyError, FileNotFoundError) as error:
@@ -191,10 +190,12 @@ class Schedule:
         run.write('result.json', result)
         self.minutes = estimates(self.runs)
         metrics = ', '.join(f'{key} {value:.4g}' for key, value in result['last'].items())
-        count = len(self.runs) - len(self.waiting) - len(self.active) - len(self.errors)
-        counts = f'{count} of {len(self.runs)}, {self._left()} left'
+        counts = f'{self._num_done()} of {len(self.runs)}, {self._left()} left'
         self.bars.console.print(f'{counts}: {run.name}, seed {run.seed}: {metrics}', soft_wrap=True)
         return ''
+
+    def _num_done(self) -> int:
+        return len(self.runs) - len(self.waiting) - len(self.active) - len(self.errors)
 
     def _left(self) -> str:
         return duration(minutes_left([*self.waiting, *self.active], self.jobs, self.minutes))
