@@ -48,7 +48,7 @@ env-full: env  ## The whole environment: mmcv with operators, mmdet, mmseg, tool
 	    CFLAGS=-g0 MAX_JOBS=$$(nproc) $(PIP) --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv && \
 	    $(PY) -c 'import mmcv.ops'; }
 	@$(HAS) mmdet mmseg || $(PIP) -r requirements/onedl.txt
-	@$(HAS) pytest xdist hypothesis ruff scipy modelindex skimage pytorch_grad_cam tensorboard playwright || $(PIP) -r requirements/tests.txt
+	@$(HAS) pytest xdist hypothesis ruff scipy modelindex skimage pytorch_grad_cam tensorboard playwright check_jsonschema || $(PIP) -r requirements/tests.txt
 	@$(HAS) sphinx myst_parser furo || $(PIP) -r requirements/docs.txt
 
 demo: env  ## Train RecursiveMix on Fashion-MNIST, evaluate, draw
@@ -107,8 +107,9 @@ env-upstream:  ## Environment of upstream OpenMMLab with torch 2.1, in UPSTREAM_
 	    CFLAGS=-g0 MAX_JOBS=$$(nproc) $(UPSTREAM_PIP) --no-build-isolation mmcv && \
 	    $(UPSTREAM_PIP) -r requirements/mminstall.txt -r requirements/runtime.txt -r requirements/tests.txt; }
 
-test-upstream: env-upstream  ## Run the tests with upstream OpenMMLab
+test-upstream: env-upstream  ## Run the tests with upstream OpenMMLab, and install the wheel there
 	OMP_NUM_THREADS=1 $(UPSTREAM_VENV)/bin/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(UPSTREAM_VENV)/bin/python -m pytest -m install tests/test_install.py -k wheel
 
 test-slow: env-full  ## Run the tests that take minutes each
 	$(PY) -m pytest -m slow
@@ -135,9 +136,13 @@ docs: env-full  ## Build the documentation site in docs/_build/html
 docs-links: env-full  ## Check the links of the docs that lead to the internet
 	$(PY) -m sphinx -b linkcheck -q -c docs -d docs/_build/doctrees . docs/_build/links
 
-lint: env-full  ## Check style and formatting
+lint: env-full  ## Check style and formatting, the Dockerfile and the workflow
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/hadolint docker/Dockerfile
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*_*.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 
 format: env-full  ## Reformat the sources
 	$(VENV)/bin/ruff check --fix .

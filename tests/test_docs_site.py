@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
 import mmrmix
 import mmrmix.datasets
 import mmrmix.engine
@@ -98,6 +100,7 @@ def unreachable(pages, site):
 
 # One test, as the site is built for all of its parts, and only once with several workers.
 def test_site(tmp_path):
+    pytest.importorskip('sphinx', reason='requirements/docs.txt is not installed')
     site = tmp_path.resolve() / 'site'
     run(sys.executable, '-m', 'sphinx', '-qWn', '-c', ROOT / 'docs', '-d', tmp_path / 'doctrees', ROOT, site)
     pages = {path: Page(path) for path in site.rglob('*.html')}
