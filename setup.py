@@ -48,7 +48,9 @@ setup(
         'Intended Audience :: Science/Research',
         'Operating System :: POSIX',
         'Programming Language :: Python :: 3 :: Only',
+        'Programming Language :: Python :: 3.10',
         'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
     # What the forks need.

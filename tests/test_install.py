@@ -136,7 +136,7 @@ def test_metadata(installed):
     assert version == mmrmix.__version__
     assert fields == [version, 'Apache-2.0', 'LICENSE', '>=3.10', 'text/markdown']
     assert extras == ['docs', 'mim', 'onedl', 'optional', 'tests']
-    assert pythons == ['Programming Language :: Python :: 3.11']
+    assert pythons == [f'Programming Language :: Python :: 3.{minor}' for minor in (10, 11, 12)]
 
 
 def test_mim_folder_holds_the_files_of_the_repository(installed):
