@@ -8,7 +8,11 @@ DEMO_CONFIG := configs/demo/resnet10_1xb64_fashion-mnist.py
 PRETRAINING := resnet18-slim_1xb64_fashion-mnist
 TRANSFER := work_dirs/transfer
 SYSTEMS := atss upernet
-SEEDS := 0
+SEEDS := 1
+comma := ,
+# Config and work dir of a system, and of what it starts from.
+FINE_TUNED = configs/demo/$(1)_resnet18-slim_1xb8_fashion-scenes.py \
+    "$(TRANSFER)/$(1)_resnet18-slim_1xb8_fashion-scenes$(2)/seed0"
 DEVICE := cpu
 REPRODUCE := work_dirs/reproduce/mini
 EXPERIMENTS := table3
@@ -65,13 +69,13 @@ scenes: env-full  ## Build the fashion scenes in data/fashion_scenes, where they
 
 # After an interruption the same command goes on.
 transfer: scenes  ## Pretrain with RecursiveMix, fine-tune ATSS and UperNet, compare with scratch, draw
-	test -f work_dirs/$(PRETRAINING)/epoch_4.pth || \
-	    $(PY) tools/train.py configs/demo/$(PRETRAINING).py --resume
-	$(PY) tools/analysis_tools/transfer.py $(SYSTEMS) --seeds $(SEEDS) --out $(TRANSFER)
+	$(PY) tools/reproduce.py run table7 table8 table9 --groups $(SYSTEMS) --rows "from scratch" RM --seeds $(SEEDS) \
+	    --out $(TRANSFER)
 	$(PY) tools/visualization/browse_scenes.py --out $(TRANSFER)/predictions.png --num-scenes 4 \
-	    $(foreach system,$(SYSTEMS),$(foreach start,scratch RM,--model "$(system), $(start)" \
-	    configs/demo/$(system)_resnet18-slim_1xb8_fashion-scenes.py $(TRANSFER)/$(system)_$(start)_seed$(firstword $(SEEDS))))
-	@echo "Done: table.md, predictions.png and the runs are in $(TRANSFER)."
+	    $(foreach system,$(SYSTEMS),\
+	    --model "$(system), from scratch" $(call FINE_TUNED,$(system),) \
+	    --model "$(system), after RM" $(call FINE_TUNED,$(system),$(comma)from=$(PRETRAINING)))
+	@echo "Done: report.html, predictions.png and the runs are in $(TRANSFER)."
 
 benchmark: env-full  ## Measure what RecursiveMix costs (12 minutes); DEVICE=cuda on a GPU; writes docs/benchmarks.md
 	$(PY) tools/analysis_tools/benchmark.py --device $(DEVICE) --out docs

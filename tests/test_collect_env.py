@@ -4,6 +4,7 @@
 import subprocess
 import sys
 import types
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
@@ -61,7 +62,7 @@ def test_revision(tmp_path):
     'found, expected',
     [
         (['onedl-mmcv'], 'onedl-mmcv 2.3.6 (fork)'),
-        (['mmcv', 'mmcv'], 'mmcv 2.1.0 (upstream)'),
+        (['mmcv'], 'mmcv 2.1.0 (upstream)'),
         (
             ['onedl-mmcv', 'mmcv'],
             'mmcv 2.1.0 (upstream) and onedl-mmcv 2.3.6 (fork): they overwrite each other, uninstall all and '
@@ -71,8 +72,13 @@ def test_revision(tmp_path):
     ],
 )
 def test_distributions(found, expected, monkeypatch):
-    monkeypatch.setattr(collect_env, 'version', {'onedl-mmcv': '2.3.6', 'mmcv': '2.1.0'}.__getitem__)
-    assert collect_env.describe_package('mmcv', {'mmcv': found}) == expected
+    def version(name):
+        if name not in found:
+            raise PackageNotFoundError(name)
+        return {'onedl-mmcv': '2.3.6', 'mmcv': '2.1.0'}[name]
+
+    monkeypatch.setattr(collect_env, 'version', version)
+    assert collect_env.describe_package('mmcv') == expected
 
 
 def test_operators(monkeypatch):

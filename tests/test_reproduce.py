@@ -18,7 +18,7 @@ from .test_transfer_recipes import DETECTION, SEGMENTATION, path_of
 
 sys.path.insert(0, str(ROOT / 'tools'))
 from reproduction import measurements, report, results, runs
-from reproduction.experiments import CLASSIFICATION, Experiment, Group, Row, Training
+from reproduction.experiments import CLASSIFICATION, Experiment, Group, Row, Training, select
 from reproduction.mini_scale import MINI
 from reproduction.paper_scale import PAPER
 
@@ -32,6 +32,21 @@ TRAININGS = {
 
 def rows_of(experiments):
     return [row for experiment in experiments.values() for group in experiment.groups for row in group.rows]
+
+
+def test_a_part_of_them():
+    """Systems by the names of configs, rows in the order that was asked for."""
+    part = select(MINI, ['atss', 'Mask-RCNN'], ['from scratch', 'RM'])
+    assert list(part) == ['table7', 'table8']
+    assert [[group.name.split(',')[0] for group in part[name].groups] for name in part] == [['ATSS'], ['Mask R-CNN']]
+    (group,) = part['table7'].groups
+    assert [row.label for row in group.rows] == ['from scratch', 'RM']
+    assert {row.label for row in MINI['table7'].groups[0].rows} > {'from scratch', 'RM'}
+    # Only what these rows start from is planned along with them.
+    planned = [run.training for run in runs.runs_of(part, [0], Path('out'))]
+    assert len(planned) == 5 and planned.count(group.rows[1].training.start) == 1
+    assert select(MINI, [], []) == MINI
+    assert list(select(PAPER, ['cifar-100'], ['RM'])) == ['table2', 'table3', 'table4']
 
 
 @pytest.mark.parametrize('scale', SCALES)

@@ -144,6 +144,14 @@ def test_fine_tuning(tmp_path):
     ('wrong', 'message'),
     [
         (['plan', 'table11'], 'unknown experiment table11: choose from table1'),
+        (
+            ['plan', 'table7', '--groups', 'ATSS', 'YOLO'],
+            'no group "YOLO" in these experiments: choose from ATSS, ResNet',
+        ),
+        (
+            ['plan', 'table3', '--rows', 'rm'],
+            'no row "rm" in these experiments: choose from baseline; mixup; CutMix; RM',
+        ),
         (['plan', '--seeds', '0'], '--seeds 0 must be at least 1'),
         (['run', 'table5', '--scale', 'paper', '--jobs', '2'], 'A run of 8 processes does not fit into --jobs 2'),
         (['run', 'table5', '--scale', 'paper', '--jobs', '8'], 'torch sees no GPU here'),

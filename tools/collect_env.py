@@ -11,11 +11,19 @@ import platform
 import subprocess
 import sys
 from importlib import import_module
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional
+from typing import Dict, Optional
 
-MM_PACKAGES = ('mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmseg')
+# Import name → distributions that bring it. importlib.metadata could tell for
+# itself, but in Python 3.10 only where a distribution has a top_level.txt.
+DISTRIBUTIONS = {
+    'mmengine': ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
+    'mmcv': ('mmcv', 'mmcv-full', 'mmcv-lite', 'onedl-mmcv'),
+    'mmpretrain': ('mmpretrain', 'onedl-mmpretrain'),
+    'mmdet': ('mmdet', 'onedl-mmdetection'),
+    'mmseg': ('mmsegmentation', 'onedl-mmsegmentation'),
+}
 
 
 def revision(folder: Path) -> Optional[str]:
@@ -48,21 +56,23 @@ def describe_mmrmix() -> str:
     return f'{mmrmix.__version__} ({f"git {commit}" if commit else "not a git checkout"})'
 
 
-def describe_package(name: str, providers: Mapping[str, List[str]]) -> str:
+def describe_package(name: str) -> str:
     """Distributions and versions that an import name comes from.
 
     Args:
         name (str): Import name of an mm package.
-        providers (Mapping[str, list[str]]): Distributions of each import
-            name.
 
     Returns:
         str: For example "onedl-mmcv 2.3.6 (fork)".
     """
-    # A distribution is listed once for each of its files in some layouts.
-    found = sorted(set(providers.get(name, [])))
-    kinds = ['fork' if distribution.startswith('onedl-') else 'upstream' for distribution in found]
-    text = ' and '.join(f'{what} {version(what)} ({kind})' for what, kind in zip(found, kinds))
+    found = []
+    for distribution in DISTRIBUTIONS[name]:
+        try:
+            kind = 'fork' if distribution.startswith('onedl-') else 'upstream'
+            found.append(f'{distribution} {version(distribution)} ({kind})')
+        except PackageNotFoundError:
+            pass
+    text = ' and '.join(found)
     if len(found) > 1:
         return f'{text}: they overwrite each other, uninstall all and install one'
     return text or 'not installed'
@@ -83,9 +93,8 @@ def collect() -> Dict[str, str]:
     Returns:
         dict[str, str]: Ours first, then those of mmengine.
     """
-    providers = packages_distributions()
     info = {'mmrmix': describe_mmrmix()}
-    info.update({name: describe_package(name, providers) for name in MM_PACKAGES})
+    info.update({name: describe_package(name) for name in DISTRIBUTIONS})
     info['mmcv operators'] = describe_operators()
     try:
         theirs = import_module('mmengine.utils.dl_utils').collect_env()

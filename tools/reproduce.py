@@ -4,6 +4,7 @@
 python tools/reproduce.py plan                           # what there is, how long it takes, what is done
 python tools/reproduce.py run table3 --seeds 5           # train what is missing, then report
 python tools/reproduce.py run table5 --scale paper       # the real configs, on GPUs
+python tools/reproduce.py run table7 --groups ATSS --rows baseline RM      # a part
 python tools/reproduce.py report table3                  # report of what is there already
 
 Every run is an ordinary tools/train.py on a file of configs/; experiments
@@ -20,6 +21,7 @@ config tells.
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -28,7 +30,7 @@ from typing import Dict, List
 
 import mmengine
 import torch
-from reproduction.experiments import Experiment
+from reproduction.experiments import Experiment, select
 from reproduction.measurements import MEASUREMENTS, Measurement
 from reproduction.mini_scale import MINI
 from reproduction.paper_scale import PAPER
@@ -49,6 +51,16 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('action', choices=['plan', 'run', 'report'])
     parser.add_argument('experiments', nargs='*', metavar='EXPERIMENT', help=f'{", ".join(NAMES)} (all)')
+    parser.add_argument(
+        '--groups',
+        nargs='+',
+        default=[],
+        metavar='TEXT',
+        help='only networks and data with this in their name: "ATSS", "CIFAR-100"',
+    )
+    parser.add_argument(
+        '--rows', nargs='+', default=[], metavar='LABEL', help='only these rows, compared with the first: baseline RM'
+    )
     parser.add_argument('--scale', choices=SCALES, default='mini', help='(%(default)s)')
     parser.add_argument('--seeds', type=int, default=3, metavar='N', help='seeds 0 to N - 1 (%(default)s)')
     parser.add_argument(
@@ -151,6 +163,16 @@ def measure(measurements: Dict[str, Measurement], out: Path) -> List[str]:
     return errors
 
 
+def command(args: argparse.Namespace) -> str:
+    """What to type to repeat it."""
+    parts = ['python', 'tools/reproduce.py', 'run', *args.experiments]
+    parts += ['--scale', args.scale, '--seeds', str(args.seeds)]
+    for option in ('groups', 'rows'):
+        values = getattr(args, option)
+        parts += [f'--{option}', *values] if values else []
+    return shlex.join(parts)
+
+
 def report(
     experiments: Dict[str, Experiment],
     measurements: Dict[str, Measurement],
@@ -166,8 +188,7 @@ def report(
             'runs': f'{done} of {len(runs)} complete, seeds 0 to {args.seeds - 1}',
             'device': device,
             'versions': f'mmrmix {mmrmix.__version__}, mmengine {mmengine.__version__}, torch {torch.__version__}',
-            'command': f'python tools/reproduce.py run {" ".join(args.experiments)} --scale {args.scale} '
-            f'--seeds {args.seeds}',
+            'command': command(args),
             'date': time.strftime('%Y-%m-%d'),
         },
         experiments=collect(experiments, runs),
@@ -185,6 +206,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('Terminated; the same command goes on.'))
     names = args.experiments or NAMES
     experiments = {name: value for name, value in SCALES[args.scale].items() if name in names}
+    try:
+        experiments = select(experiments, args.groups, args.rows)
+    except ValueError as error:
+        sys.exit(str(error))
     measurements = {name: value for name, value in MEASUREMENTS[args.scale].items() if name in names}
     runs = all_runs(experiments, args)
     check(runs, args)

@@ -5,7 +5,7 @@ Every experiment exists at two scales: ``paper`` is the paper's own, ``mini`` a
 comparison of the same kind that fits two CPU cores. Numbers are the paper's.
 """
 
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 CLASSIFICATION = {'accuracy/top1': 'top-1 error, %'}
 IMAGENET = {**CLASSIFICATION, 'accuracy/top5': 'top-5 error, %'}
@@ -145,6 +145,51 @@ def variants(group: Group, *rows: Row) -> Group:
 def file_name(name: str) -> str:
     """Of a system or backbone in the names of configs: ``Mask R-CNN`` → ``mask-rcnn``, ``ResNet-50`` → ``resnet50``."""
     return name.lower().replace(' r-cnn', '-rcnn').replace('resnet-', 'resnet')
+
+
+def select(experiments: Dict[str, Experiment], groups: Sequence[str], rows: Sequence[str]) -> Dict[str, Experiment]:
+    """A part of some experiments.
+
+    Args:
+        experiments (dict[str, Experiment]): All of them.
+        groups (Sequence[str]): Groups that have one of these in their name,
+            as it is written or as configs write it (``mask-rcnn``); all, if
+            empty.
+        rows (Sequence[str]): Labels of the rows that are kept, in this
+            order: the first is what the others are compared with. All, if
+            empty.
+
+    Returns:
+        dict[str, Experiment]: Without those of which nothing is left.
+
+    Raises:
+        ValueError: If there is no such group or row; names those that exist.
+    """
+
+    def matches(group: Group, text: str) -> bool:
+        return text.lower() in group.name.lower() or text.lower() in file_name(group.name)
+
+    def part(group: Group) -> Group:
+        by_label = {row.label: row for row in group.rows}
+        return group._replace(rows=[by_label[label] for label in rows or by_label if label in by_label])
+
+    every = [group for experiment in experiments.values() for group in experiment.groups]
+    _check_known('group', groups, lambda text: any(matches(group, text) for group in every), [g.name for g in every])
+    labels = [row.label for group in every for row in group.rows]
+    _check_known('row', rows, labels.__contains__, labels)
+    selected = {}
+    for name, experiment in experiments.items():
+        kept = [group for group in experiment.groups if not groups or any(matches(group, text) for text in groups)]
+        kept = [group for group in map(part, kept) if group.rows]
+        if kept:
+            selected[name] = experiment._replace(groups=kept)
+    return selected
+
+
+def _check_known(what: str, wanted: Sequence[str], is_known: Callable[[str], bool], known: List[str]) -> None:
+    for text in wanted:
+        if not is_known(text):
+            raise ValueError(f'no {what} "{text}" in these experiments: choose from {"; ".join(dict.fromkeys(known))}')
 
 
 def systems(
