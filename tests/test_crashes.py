@@ -42,6 +42,7 @@ def test_a_lost_rank_stops_the_others(how, data, tmp_path):
     assert ('Timed out' if how == signal.SIGSTOP else 'Connection') in output
 
 
+@pytest.mark.slow
 def test_two_nodes(data, tmp_path):
     """Two launchers with one process each, as on two machines that share their work dir."""
     command = ['bash', ROOT / 'tools/dist_train.sh', DEMO, 1, '--work-dir', tmp_path / 'run', *options(data, epochs=1)]
@@ -58,6 +59,7 @@ def test_two_nodes(data, tmp_path):
     assert len(list((tmp_path / 'run').glob('2*'))) == 1
 
 
+@pytest.mark.slow
 def test_crash_test(data, tmp_path):
     """The soak script itself, with one kill."""
     command = [sys.executable, ROOT / 'tools/analysis_tools/crash_test.py', DEMO, '--kills', 1, '--seed', 3]

@@ -80,7 +80,8 @@ def arguments(data, out, *options):
     short = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=8']
     short += [f'{name}_dataloader.dataset.data_root={data}' for name in ('train', 'val', 'test')]
     short += [f'{name}_dataloader.dataset.indices=16' for name in ('train', 'val', 'test')]
-    return ('table4', '--seeds', '1', '--out', out, '--cfg-options', *short, *options)
+    rows = ('--rows', 'RM', 'shared linear layer')
+    return ('table4', *rows, '--seeds', '1', '--out', out, '--cfg-options', *short, *options)
 
 
 def main(monkeypatch, *arguments):
@@ -93,19 +94,19 @@ def test_what_fails_is_named(data, tmp_path):
     """And the others go on; nothing that a failed run has left is taken for a result."""
     out = tmp_path / 'out'
     output = tool('reproduce.py', 'run', *arguments(data, out, 'model.head.omega=-1'), expect=1)
-    assert '3 of 3 runs failed; the same command goes on.' in output and 'output.txt ends with' in output
-    assert '0 of 3 runs complete' in output and (out / 'report.html').read_text().count('not run') == 3
+    assert '2 of 2 runs failed; the same command goes on.' in output and 'output.txt ends with' in output
+    assert '0 of 2 runs complete' in output and (out / 'report.html').read_text().count('not run') == 2
 
 
 def test_interrupted(data, tmp_path, monkeypatch, capsys):
     """The same command does what is missing, and nothing twice."""
     output = tool('reproduce.py', 'run', *arguments(data, tmp_path))
     logs = {path: path.read_text() for path in tmp_path.glob('*/seed0/output.txt')}
-    assert len(logs) == 3 and '3 of 3, 0 min left: resnet14_1xb64_fashion-2k,' in output
+    assert len(logs) == 2 and '2 of 2, 0 min left: resnet14_1xb64_fashion-2k,' in output
     victim = tmp_path / 'resnet14_1xb64_fashion-2k/seed0'
     accuracy = json.loads((victim / 'result.json').read_text())
     (victim / 'result.json').unlink()  # As if killed when the training was almost done.
-    assert '(3 of 3 runs complete)' in tool('reproduce.py', 'run', *arguments(data, tmp_path))
+    assert '(2 of 2 runs complete)' in tool('reproduce.py', 'run', *arguments(data, tmp_path))
     again = {path: path.read_text() for path in tmp_path.glob('*/seed0/output.txt')}
     assert [path for path in logs if logs[path] != again[path]] == [victim / 'output.txt']
     assert json.loads((victim / 'result.json').read_text())['last'] == accuracy['last']
@@ -114,9 +115,9 @@ def test_interrupted(data, tmp_path, monkeypatch, capsys):
     # With another setting, what is there must not be reported as if it had been made with it.
     with pytest.raises(SystemExit) as error:
         main(monkeypatch, 'report', *arguments(data, tmp_path, 'model.head.topk=(1,2)'))
-    assert '3 of 3 runs were made with other settings' in str(error.value) and 'Remove their' in str(error.value)
+    assert '2 of 2 runs were made with other settings' in str(error.value) and 'Remove their' in str(error.value)
     main(monkeypatch, 'plan', *arguments(data, tmp_path))
-    assert '3 runs in all' in capsys.readouterr().out
+    assert '2 runs in all' in capsys.readouterr().out
 
 
 def test_fine_tuning(tmp_path):
