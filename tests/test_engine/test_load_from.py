@@ -29,14 +29,10 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-def parameters(runner):
-    return {name: value.detach().clone() for name, value in runner.model.named_parameters()}
-
-
 def same_as_saved(runner, checkpoint):
     """Names of the parameters, and of those among them that are the checkpoint's."""
     saved = torch.load(checkpoint, weights_only=False)['state_dict']
-    now = parameters(runner)
+    now = dict(runner.model.named_parameters())
     return now.keys(), {name for name in now if name in saved and now[name].equal(saved[name])}
 
 
