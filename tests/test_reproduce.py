@@ -230,14 +230,17 @@ def test_measurements(tmp_path):
             assert all(Path(part).is_file() for part in each.command if part.endswith('.py') and '/configs/' in part)
 
 
-def test_docs_show_what_came_out():
-    """docs/reproduce.md against the results.json that it was written from."""
-    content = json.loads((ROOT / 'docs/reproduce/mini.json').read_text(encoding='utf-8'))
-    page = (ROOT / 'docs/reproduce.md').read_text(encoding='utf-8')
+@pytest.mark.parametrize(('name', 'file', 'seeds'), [('reproduce', 'mini', 5), ('transfer', 'transfer', 3)])
+def test_docs_show_what_came_out(name, file, seeds):
+    """A page against the results.json that it was written from."""
+    content = json.loads((ROOT / f'docs/reproduce/{file}.json').read_text(encoding='utf-8'))
+    page = (ROOT / f'docs/{name}.md').read_text(encoding='utf-8')
     groups = [group for experiment in content['experiments'].values() for group in experiment['groups']]
     assert groups
     for group in groups:
         assert '\n'.join(report.group_markdown(group)) in page
-        assert {len(metric['last']) for row in group['rows'] for metric in row['metrics'].values()} == {5}
-    rows = {row.training.config for row in rows_of({name: MINI[name] for name in content['experiments']})}
+        assert {len(metric['last']) for row in group['rows'] for metric in row['metrics'].values()} == {seeds}
+    # Names are those of today.
+    part = select(MINI, [group['name'] for group in groups], [row['label'] for row in groups[0]['rows']])
+    rows = {row.training.config for row in rows_of({name: part[name] for name in content['experiments']})}
     assert {row['config'] for group in groups for row in group['rows']} == {f'configs/{name}' for name in rows}
