@@ -48,10 +48,10 @@ def train_epoch(model: nn.Module, loader: DataLoader, optimizer: Optimizer, hist
     # The authors start every epoch without history. Leave it out for the paper's formula.
     history.clear()
     for data in loader:
-        # 1. The data preprocessor mixes the batch with the last one, and keeps it at hand for the head.
+        # 1. The data preprocessor mixes the batch with the last one; its labels carry box and λ to the head.
         data = model.data_preprocessor(data, training=True)
-        # 2. The head computes the losses, and makes the batch and its own predictions the new history. So between
-        #    the two there is no other batch; a batch that skips one of them is just not mixed.
+        # 2. The head computes the losses, and makes the batch and its own predictions the new history. It recognises
+        #    a batch by its labels, so batches may be prepared ahead, or skipped.
         losses = model(**data, mode='loss')
         optimizer.zero_grad()
         # 3. Entries that do not begin with "loss" (accuracies) are for the log.
@@ -88,7 +88,7 @@ def resume(path: Path, model: nn.Module, optimizer: Optimizer, history: RMHistor
     optimizer.load_state_dict(checkpoint['optimizer'])
     device = next(model.parameters()).device
     triple = checkpoint['triple'] and Triple(**{name: value.to(device) for name, value in checkpoint['triple'].items()})
-    history.restore(triple, str(path))
+    history.triple = triple
     history.iteration = checkpoint['iteration']
     return checkpoint['epoch']
 

@@ -1,15 +1,16 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""The history (x^h, y^h, p^h) of RecursiveMix and who shares it."""
+"""The history (x^h, y^h, p^h) of RecursiveMix, and what a mixed batch carries to the head."""
 
-import logging
-from typing import List, NamedTuple, Optional
+from typing import NamedTuple, Optional, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.dist import get_rank
-from mmengine.logging import print_log
 from torch import Tensor
+
+# After so many batches it is no accident that the head found none of them.
+MOST_UNSEEN = 100
 
 
 class Triple(NamedTuple):
@@ -18,12 +19,13 @@ class Triple(NamedTuple):
     Attributes:
         inputs (Tensor): x^h, the mixed images, ``(N, C, H, W)``.
         scores (Tensor): y^h, their mixed labels in [0, 1], ``(N, K)``,
-            float32.
+            float32, finite.
         logits (Tensor): p^h, the logits that the classifier gave for them,
             ``(N, K)``, detached and finite.
-        is_finite (Tensor): Whether it gave finite ones, ``(N,)``, bool. Where
-            it did not (an overflow in mixed precision), ``logits`` is zero
-            and there is nothing to be aligned with.
+        is_finite (Tensor): Whether image, labels and logits were finite,
+            ``(N,)``, bool. Where one was not (an overflow in mixed precision,
+            a broken image), ``scores`` and ``logits`` are zero and nothing is
+            pasted from that sample.
     """
 
     inputs: Tensor
@@ -32,47 +34,48 @@ class Triple(NamedTuple):
     is_finite: Tensor
 
 
-class MixedBatch(NamedTuple):
-    """A mixed batch on its way from the augment to the head.
+class Mixing(NamedTuple):
+    """What RecursiveMix did to a batch, beyond what the batch's labels say.
 
     Attributes:
-        inputs (Tensor): x̃, the mixed images, ``(N, C, H, W)``.
-        scores (Tensor): ỹ, the mixed labels in [0, 1], ``(N, K)``, float32.
-        current_scores (Tensor): y, the labels of the current images alone,
-            ``(N, K)``, float32.
+        inputs (Tensor): x̃, the mixed images, ``(N, C, H, W)``, detached.
         boxes (Tensor): B, where the historical image lies, as half-open
             (x1, y1, x2, y2) in pixels, ``(N, 4)``, float32; all zero where
-            nothing was pasted.
+            the history has no sample.
         area_ratios (Tensor): λ, box area / image area in [0, 1], ``(N,)``,
-            float32.
+            float32; 0 where nothing was pasted.
         history_logits (Tensor): p^h of the pasted images, ``(N, K)``,
-            float32; all zero where nothing was pasted.
-        weights (Tensor): Weight of each sample in the consistency loss,
-            ``(N,)``, float32: λ, or 0 where p^h is not finite.
+            float32; zero where nothing was pasted.
+        history (RMHistory): The history that was mixed with, and becomes
+            this batch.
+        number (int): How many batches that history had mixed before.
     """
 
     inputs: Tensor
-    scores: Tensor
-    current_scores: Tensor
     boxes: Tensor
     area_ratios: Tensor
     history_logits: Tensor
-    weights: Tensor
+    history: 'RMHistory'
+    number: int
+
+    def __deepcopy__(self, memo: dict) -> 'Mixing':
+        """Itself: copied labels still belong to this batch, and to this history."""
+        return self
 
 
 class Step(NamedTuple):
-    """What the loss of one step saw, for who wants to show it.
+    """What the loss of one step saw, for RMVisualizationHook.
 
     Attributes:
         target (Tensor): Mixed labels in [0, 1], ``(N, K)``, float32, or
             classes, ``(N,)``, int64.
-        batch (MixedBatch, optional): None if RecursiveMix did not mix it.
+        mixing (Mixing, optional): None if RecursiveMix did not mix the batch.
         roi_logits (Tensor, optional): Logits inside the boxes, ``(N, K)``,
             detached; None without the branch (ω = 0).
     """
 
     target: Tensor
-    batch: Optional[MixedBatch]
+    mixing: Optional[Mixing]
     roi_logits: Optional[Tensor]
 
 
@@ -92,14 +95,59 @@ def fit_batch(tensor: Tensor, num_samples: int) -> Tensor:
     return tensor[:num_samples] if missing else tensor
 
 
+def stack_rows(rows: Sequence[Tensor]) -> Tensor:
+    """``torch.stack``, without a copy where the rows make up one tensor.
+
+    Preprocessors hand out the rows of the labels that augments return, one to
+    each sample. This returns the very tensor that they were taken from, by
+    which :func:`mixing_of` recognises a batch.
+
+    Args:
+        rows (Sequence[Tensor]): N tensors ``(K,)``.
+
+    Returns:
+        Tensor: ``(N, K)``.
+
+    Raises:
+        ValueError: If they are a part of a batch that RecursiveMix mixed, or
+            all of it in another order.
+    """
+    whole = rows[0]._base
+    if whole is not None and whole.shape == (len(rows), *rows[0].shape) and whole.is_contiguous():
+        first, length = whole.storage_offset(), rows[0].numel()
+        if all(row._base is whole and row.storage_offset() == first + n * length for n, row in enumerate(rows)):
+            return whole
+    if mixing_of(whole) is not None:
+        raise ValueError(
+            f'{len(rows)} samples belong to a batch of {len(whole)} that RecursiveMix mixed, but are not all of it in '
+            'its order, so boxes and predictions of the history would go to the wrong images: pass a batch on as it '
+            'comes from the data preprocessor, and split it before that (accumulative_counts does).'
+        )
+    return torch.stack(list(rows))
+
+
+def mixing_of(scores: Optional[Tensor]) -> Optional[Mixing]:
+    """What RecursiveMix did to the batch that these labels belong to.
+
+    Args:
+        scores (Tensor, optional): Labels of a batch, ``(N, K)``.
+
+    Returns:
+        Mixing or None: None unless these are the labels, not a copy, that
+        RecursiveMix returned.
+    """
+    return getattr(scores, 'rm_mixing', None)
+
+
 class RMHistory:
     """The triple (x^h, y^h, p^h) of the last batch, kept as a transaction.
 
-    The augment *stages* what it mixed, the head *takes* it and *commits* it
-    with its logits (Eq. 1 and 3). What was staged and never committed (another
-    augment was drawn next, the forward failed, the step was skipped) is
-    dropped when the next batch arrives, so the triple always belongs to one
-    and the same batch.
+    The augment *attaches* what it did to a batch to the batch's labels; the
+    head finds it there and *commits* it with its logits (Eq. 1 and 3). So the
+    triple always belongs to one and the same batch, whatever happens in
+    between: another augment, a failed forward, a batch prepared ahead, the
+    same batch a second time. A batch that never reaches the head leaves no
+    trace, and an older one never replaces a newer one.
 
     Images are not copied: the history holds a reference to those it is given.
 
@@ -116,14 +164,16 @@ class RMHistory:
             it to ``runner.iter`` before every step. In a training loop of
             your own it counts the draws; set it when you resume.
         triple (Triple, optional): The last committed batch.
+        num_pasted (int): How many batches got something pasted so far.
     """
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
         self.iteration = 0
         self.triple: Optional[Triple] = None
-        self._staged: Optional[MixedBatch] = None
-        self._restored_from: Optional[str] = None
+        self.num_pasted = 0
+        self._num_attached = 0
+        self._last_committed = -1
         # Its state is set for each iteration, which is faster than making a new one.
         self._generator = np.random.Generator(np.random.Philox(0))
 
@@ -155,136 +205,100 @@ class RMHistory:
         self.iteration += 1
         return self._generator
 
-    def stage(self, inputs: Tensor, scores: Tensor, current_scores: Tensor, boxes: Tensor, area_ratios: Tensor) -> None:
-        """Keep a mixed batch until the head commits it.
+    def attach(self, scores: Tensor, inputs: Tensor, boxes: Tensor, area_ratios: Tensor) -> None:
+        """Let the labels of a mixed batch carry what was done to it.
 
         Args:
+            scores (Tensor): ỹ, ``(N, K)``, float32, a tensor of its own.
             inputs (Tensor): x̃, ``(N, C, H, W)``.
-            scores (Tensor): ỹ, ``(N, K)``, float32.
-            current_scores (Tensor): y, ``(N, K)``, float32.
             boxes (Tensor): B in pixels, ``(N, 4)``, float32.
             area_ratios (Tensor): λ, ``(N,)``, float32.
+
+        Raises:
+            RuntimeError: If the head has found none of very many batches.
         """
-        num_samples = scores.shape[0]
+        if self._last_committed < 0 and self._num_attached >= MOST_UNSEEN:
+            raise RuntimeError(
+                f'RecursiveMix prepared {self._num_attached} batches and RMHead trained on none of them, so nothing '
+                'is ever mixed: it recognises a batch by the tensor of mixed labels. Pass the data_samples (or that '
+                'tensor) on as they come from the data preprocessor, not a copy of them.'
+            )
         if self.triple is None:
-            history_logits, is_finite = torch.zeros_like(scores), torch.ones_like(area_ratios)
+            history_logits = torch.zeros_like(scores)
         else:
-            history_logits = fit_batch(self.triple.logits, num_samples).float()
-            is_finite = fit_batch(self.triple.is_finite, num_samples)
-        weights = area_ratios * is_finite
-        self._staged = MixedBatch(inputs, scores, current_scores, boxes, area_ratios, history_logits, weights)
+            history_logits = fit_batch(self.triple.logits, len(scores)).float()
+            self.num_pasted += 1
+        scores.rm_mixing = Mixing(inputs.detach(), boxes, area_ratios, history_logits, self, self._num_attached)
+        self._num_attached += 1
 
-    def take(self) -> Optional[MixedBatch]:
-        """Hand the staged batch over, once.
-
-        Returns:
-            MixedBatch or None: None if nothing is staged.
-        """
-        staged, self._staged = self._staged, None
-        return staged
-
-    def commit(self, batch: MixedBatch, logits: Tensor) -> None:
-        """Make ``batch`` and its logits the new history (Eq. 1 and 3).
+    def commit(self, mixing: Mixing, scores: Tensor, logits: Tensor) -> None:
+        """Make a batch and its logits the new history (Eq. 1 and 3).
 
         Args:
-            batch (MixedBatch): What :meth:`take` returned.
+            mixing (Mixing): What was attached to the batch.
+            scores (Tensor): ỹ of that batch, ``(N, K)``.
             logits (Tensor): p̃ of that batch, ``(N, K)``.
+
+        Raises:
+            RuntimeError: Inside ``torch.func.vmap``.
         """
-        logits = logits.detach()
-        is_finite = torch.isfinite(logits).all(dim=1)
-        # One overflow in mixed precision would otherwise make the next loss
-        # NaN, too, and so on for ever.
-        logits = torch.where(is_finite[:, None], logits, 0.0)
-        self.triple = Triple(batch.inputs, batch.scores, logits, is_finite)
-
-    def restore(self, triple: Optional[Triple], source: str) -> None:
-        """Go on with the triple of a checkpoint, if the first batch is like it.
-
-        Args:
-            triple (Triple, optional): As it was saved.
-            source (str): The checkpoint, for messages.
-        """
-        self.clear()
-        self.triple = triple
-        self._restored_from = source
-
-    def drop_unlike(self, inputs: Tensor, scores: Tensor) -> None:
-        """Drop a restored triple whose data were other than the current ones.
-
-        Only the first batch after :meth:`restore` is looked at: images may
-        change their size in the middle of a training.
-
-        Args:
-            inputs (Tensor): The current images, ``(N, C, H, W)``.
-            scores (Tensor): Their labels, ``(N, K)``.
-        """
-        source, self._restored_from = self._restored_from, None
-        if source is None or self.triple is None:
-            return
-        now_and_then = [
-            ('image shape (C, H, W)', tuple(inputs.shape[1:]), tuple(self.triple.inputs.shape[1:])),
-            ('image dtype', inputs.dtype, self.triple.inputs.dtype),
-            ('number of classes', scores.shape[1], self.triple.scores.shape[1]),
-        ]
-        changes = [f'{name} {then} → {now}' for name, now, then in now_and_then if now != then]
-        if changes:
-            self.triple = None
-            warn_dropped(source, changes)
-
-    def discard(self, *_) -> None:
-        """Drop what is staged; the committed triple stays.
-
-        :func:`link_history` registers it as forward pre-hook of the data
-        preprocessor, hence the ignored arguments.
-        """
-        self._staged = None
+        if mixing.number < self._last_committed:
+            return  # Prepared earlier, or recomputed: a newer batch is there.
+        self._last_committed = mixing.number
+        self.triple = make_triple(mixing.inputs, scores.detach(), logits.detach())
 
     def clear(self) -> None:
-        """Forget the triple and what is staged; numbering goes on."""
+        """Forget the triple; numbering continues."""
         self.triple = None
-        self._staged = None
-        self._restored_from = None
 
 
-def warn_dropped(source: str, changes: List[str]) -> None:
-    """Say that and why the history of a checkpoint is not used.
+def make_triple(inputs: Tensor, scores: Tensor, logits: Tensor) -> Triple:
+    """A triple without values that are not finite.
+
+    One overflow in mixed precision, or one NaN in a label, would otherwise
+    return in every later batch.
 
     Args:
-        source (str): The checkpoint.
-        changes (list[str]): What is other than when it was saved.
+        inputs (Tensor): x̃, ``(N, C, H, W)``.
+        scores (Tensor): ỹ, ``(N, K)``.
+        logits (Tensor): p̃, ``(N, K)``.
+
+    Returns:
+        Triple: Its images are ``inputs`` itself.
+
+    Raises:
+        RuntimeError: Inside ``torch.func.vmap``, whose tensors do not outlive
+            it.
     """
-    print_log(
-        f'The RecursiveMix history in {source} was dropped, because it belongs to another training: '
-        f'{", ".join(changes)}. Training goes on from an empty history; the first batch is not mixed.',
-        logger='current',
-        level=logging.WARNING,
-    )
+    if torch._C._functorch.is_batchedtensor(logits):  # There is no public way to ask.
+        raise RuntimeError(
+            'RMHead.loss inside torch.func.vmap: the history holds one prediction a sample, and vmap makes several. '
+            'Train the models one after the other, or switch RecursiveMix off (train_cfg=None).'
+        )
+    sums = [tensor.sum(tuple(range(1, tensor.ndim)), dtype=torch.float32) for tensor in (inputs, scores, logits)]
+    is_finite = torch.isfinite(sum(sums))
+    scores, logits = (torch.where(is_finite[:, None], tensor, 0.0) for tensor in (scores, logits))
+    return Triple(inputs, scores, logits, is_finite)
 
 
 class UsesHistory:
-    """Mixin of what shares one :class:`RMHistory`: augment and head."""
+    """Mixin of what shares one :class:`RMHistory`: augment and head.
 
-    _history: Optional[RMHistory] = None
+    Attributes:
+        history (RMHistory, optional): None until :func:`mmrmix.link_history`
+            sets it.
+    """
 
-    @property
-    def is_linked(self) -> bool:
-        """bool: Whether there is a history yet."""
-        return self._history is not None
+    history: Optional[RMHistory] = None
 
-    @property
-    def history(self) -> RMHistory:
-        """RMHistory: the shared history.
+    def check_linked(self) -> None:
+        """Make sure that there is a history.
 
         Raises:
-            RuntimeError: If no history was linked.
+            RuntimeError: If none was linked.
         """
-        if not self.is_linked:
+        if self.history is None:
             raise RuntimeError(
                 f'{type(self).__name__} has no history: add dict(type="mmrmix.RMHistoryHook") to '
                 'custom_hooks, or call mmrmix.link_history(model) before a training loop of your own.'
             )
-        return self._history
-
-    @history.setter
-    def history(self, history: RMHistory) -> None:
-        self._history = history

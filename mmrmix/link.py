@@ -1,15 +1,16 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Give the augment and the head of a model one history."""
+"""Give the augments and the head of a model one history."""
 
 from typing import List, Optional, Tuple
 
+from mmengine.logging import print_log
 from torch import nn
 
 from .history import RMHistory, UsesHistory
 
 
 def history_users(model: nn.Module) -> Tuple[List[UsesHistory], List[UsesHistory]]:
-    """What in ``model`` shares a history.
+    """What in ``model`` uses the history.
 
     Args:
         model (nn.Module): A classifier, wrapped (DDP) or not, whose data
@@ -19,14 +20,12 @@ def history_users(model: nn.Module) -> Tuple[List[UsesHistory], List[UsesHistory
         tuple[list[UsesHistory], list[UsesHistory]]: The RMHeads, and the
         RecursiveMix augments in the order of ``train_cfg.augments``.
     """
-    heads, augments = [], []
-    for module in model.modules():
-        if isinstance(module, UsesHistory):
-            heads.append(module)
-        batch_augments = getattr(module, 'batch_augments', None)
+    heads = [module for module in model.modules() if isinstance(module, UsesHistory)]
+    augments = []
+    for module in _preprocessors(model):
         # RandomBatchAugment holds a list; a hand-made preprocessor may hold
         # the augment itself.
-        augments += getattr(batch_augments, 'augments', [batch_augments])
+        augments += getattr(module.batch_augments, 'augments', [module.batch_augments])
     return heads, [augment for augment in augments if isinstance(augment, UsesHistory)]
 
 
@@ -34,8 +33,9 @@ def link_history(model: nn.Module, seed: Optional[int] = None) -> RMHistory:
     """Link RecursiveMix and RMHead of ``model`` through one history.
 
     :class:`mmrmix.RMHistoryHook` calls it; call it yourself before a training
-    loop of your own, and again after the batch augments were replaced: an
-    existing history is kept, with all it holds.
+    loop of your own, and again after the batch augments were replaced. The
+    history belongs to the model's data preprocessor: an existing one is kept,
+    with all it holds.
 
     Args:
         model (nn.Module): An mmpretrain classifier, wrapped (DDP) or not.
@@ -53,7 +53,8 @@ def link_history(model: nn.Module, seed: Optional[int] = None) -> RMHistory:
     if not augments and not heads:
         raise ValueError(
             'Nothing to link: the model has neither an mmrmix.RMHead nor an mmrmix.RecursiveMix among '
-            'train_cfg.augments. Add them, or remove RMHistoryHook from custom_hooks.'
+            'train_cfg.augments. Add them, or remove RMHistoryHook from custom_hooks. (RecursiveMix works in '
+            'classifiers of mmpretrain; detectors and segmentors start from a backbone that was trained with it.)'
         )
     if len(heads) > 1:
         raise ValueError(
@@ -61,29 +62,41 @@ def link_history(model: nn.Module, seed: Optional[int] = None) -> RMHistory:
             'each would overwrite the predictions of the others.'
         )
     if not heads and any(augment.with_history for augment in augments):
-        raise ValueError(
-            'RecursiveMix mixes with history, but the model has no RMHead to commit it, so nothing would '
-            'ever be mixed. Set model.head.type to "mmrmix.RMHead" (omega=0 for no consistency loss) and '
-            'remove the neck.'
-        )
+        raise ValueError(_no_head(model))
 
-    preprocessors = [module for module in model.modules() if hasattr(module, 'batch_augments')]
-    hooked = {module: _hooked_history(module) for module in preprocessors}
-    existing = [user.history for user in heads + augments if user.is_linked] + [h for h in hooked.values() if h]
+    # Augments are replaced, and a head may be shared by two models; what
+    # prepares a model's batches is its own, and stays.
+    owners = _preprocessors(model) or heads
+    existing = [module.rm_history for module in owners if hasattr(module, 'rm_history')]
     history = existing[0] if existing else RMHistory()
+    for module in owners:
+        module.rm_history = history
+        if augments and not getattr(module, 'to_onehot', True):
+            # mmpretrain decides this when it builds the preprocessor, so it
+            # skips augments that come later.
+            module.to_onehot = True
+            print_log('RecursiveMix mixes labels: the data preprocessor makes them one-hot from now on.', 'current')
     for user in heads + augments:
         user.history = history
-    for module in preprocessors:
-        if hooked[module] is None:
-            # Whatever the last batch left staged does not belong to the batch
-            # that is about to be preprocessed.
-            module.register_forward_pre_hook(history.discard)
     if seed is not None:
         history.seed = seed
     return history
 
 
-def _hooked_history(module: nn.Module) -> Optional[RMHistory]:
-    """The history that a data preprocessor already discards for."""
-    owners = (getattr(hook, '__self__', None) for hook in module._forward_pre_hooks.values())
-    return next((owner for owner in owners if isinstance(owner, RMHistory)), None)
+def _preprocessors(model: nn.Module) -> List[nn.Module]:
+    return [module for module in model.modules() if hasattr(module, 'batch_augments')]
+
+
+def _no_head(model: nn.Module) -> str:
+    """Why RecursiveMix cannot mix, for models with and without a head to replace."""
+    problem = 'RecursiveMix mixes with history, but the model has no RMHead to commit it, so nothing would ever be mixed. '
+    if any(hasattr(module, 'head') for module in model.modules()):
+        return problem + (
+            'Set model.head.type to "mmrmix.RMHead" (omega=0 for no consistency loss) and remove the neck.'
+        )
+    kind = type(getattr(model, 'module', model)).__name__
+    return problem + (
+        f'A {kind} brings a classification layer of its own, which cannot be replaced: use ImageClassifier with '
+        'backbone=dict(type="TIMMBackbone", model_name=..., features_only=True) (or a backbone of mmpretrain), '
+        'neck=None and head=dict(type="mmrmix.RMHead", num_classes=..., in_channels=...).'
+    )

@@ -43,13 +43,13 @@ def train(rank, **model):
     wrapped = wrap(build_classifier(**model))
     history = link_history(wrapped, seed=3)
     steps = []
-    stage = history.stage
+    attach = history.attach
 
-    def record(inputs, scores, current_scores, boxes, area_ratios):
+    def record(scores, inputs, boxes, area_ratios):
         steps[-1].update(rm=True, box=boxes[0].tolist(), ratio=area_ratios[0].item())
-        stage(inputs, scores, current_scores, boxes, area_ratios)
+        attach(scores, inputs, boxes, area_ratios)
 
-    history.stage = record
+    history.attach = record
     torch.manual_seed(100 + rank)
     np.random.seed(rank)
     optim_wrapper = sgd(wrapped)

@@ -10,7 +10,9 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmrmix import RMHistory, link_history
+from mmrmix.history import mixing_of
 from mmrmix.models import RecursiveMix, RMHead
+from mmrmix.structures import LabelBatch
 
 from .utils import TINY_BACKBONE, build_classifier, make_batch, sgd
 
@@ -31,6 +33,15 @@ def plain_classifier(**augment):
 
 def augments_of(model):
     return model.data_preprocessor.batch_augments.augments
+
+
+def mixing_in(data):
+    return mixing_of(LabelBatch.collect(data['data_samples']).gt_score)
+
+
+def mixed_area(history):
+    """Share of the images that the last box covers, from its labels, which were one-hot at first."""
+    return 1 - history.triple.scores.max(dim=1).values.min().item()
 
 
 def train(model, steps=2, **batch):
@@ -62,10 +73,7 @@ class TestSharedObject:
         assert copy.head.history is not history
         train(copy, steps=1)
         assert history.triple is triple
-        # Its pre-hook works on its own history, too.
-        copy.data_preprocessor(make_batch(), training=True)
-        copy.data_preprocessor(make_batch(), training=False)
-        assert copy.head.history.take() is None
+        assert link_history(copy) is copy.head.history
 
     def test_several_recursive_mixes_beside_cutmix(self):
         model = build_classifier(
@@ -90,7 +98,7 @@ class TestSharedObject:
         preprocessor.batch_augments = second
         data = preprocessor(make_batch(image_size=(64, 64)), training=True)
         assert history.iteration == 2
-        assert history.take().history_logits.equal(triple.logits)
+        assert mixing_in(data).history_logits.equal(triple.logits)
         assert set(data['inputs'][0].flatten().tolist()) & set(triple.inputs[0].flatten().tolist())
 
     def test_an_augment_without_randomaugment_around_it(self):
@@ -131,17 +139,6 @@ class TestAgain:
         assert history.triple is triple
         assert (history.seed, history.iteration) == (5, 3)
 
-    def test_one_pre_hook(self):
-        model = build_classifier()
-        for _ in range(3):
-            link_history(model)
-        assert len(model.data_preprocessor._forward_pre_hooks) == 1
-        model.data_preprocessor(make_batch(), training=True)
-        assert model.head.history.take() is not None
-        model.data_preprocessor(make_batch(), training=True)
-        model.data_preprocessor(make_batch(), training=False)
-        assert model.head.history.take() is None
-
     def test_swapped_augments(self):
         """What SwitchRecipeHook does: RM, off, another RM."""
         model = build_classifier()
@@ -157,7 +154,6 @@ class TestAgain:
         assert link_history(model) is history
         assert fresh.augments[0].history is history
         assert history.triple is triple
-        assert len(model.data_preprocessor._forward_pre_hooks) == 1
         train(model, steps=1)
         assert history.iteration == 3
         assert history.triple is not triple
@@ -169,14 +165,50 @@ class TestAgain:
         assert link_history(model) is history
         assert model.head.history is history
 
-    def test_a_new_data_preprocessor_drops_uncommitted_batches_too(self):
+    def test_a_new_data_preprocessor_starts_a_history(self):
+        """It belongs to what prepares the batches."""
         model = build_classifier()
         history = link_history(model)
+        train(model, steps=2)
         model.data_preprocessor = build_classifier().data_preprocessor
-        assert link_history(model) is history
-        model.data_preprocessor(make_batch(), training=True)
-        model.data_preprocessor(make_batch(), training=False)
-        assert history.take() is None
+        assert link_history(model) is not history
+        train(model, steps=2)
+        assert model.head.history.num_pasted == 1
+
+    def test_two_models_that_share_a_head(self):
+        """Each mixes with its own last batch, whichever was linked last."""
+        first, second = build_classifier(), build_classifier()
+        second.head = first.head
+        histories = [link_history(first, seed=1), link_history(second, seed=2)]
+        assert histories[0] is not histories[1]
+        for t in range(3):
+            for model, history in zip((first, second), histories):
+                batch = make_batch()
+                losses = model.train_step(batch, sgd(model))
+                assert history.triple.inputs.shape == (4, 3, 16, 16) and history.num_pasted == t
+                assert (losses['loss_consistency'] > 0) == (t > 0 and mixed_area(history) > 0)
+        assert histories[0].triple is not histories[1].triple
+        assert [link_history(model) for model in (first, second)] == histories
+
+    def test_augments_that_are_switched_on_late(self):
+        """mmpretrain decides on one-hot labels when it builds the preprocessor."""
+        for kind in ('ClsDataPreprocessor', 'mmrmix.BatchDataPreprocessor'):
+            config = dict(num_classes=10, type=kind, mean=[0.0] * 3, std=[1.0] * 3)
+            model = MODELS.build(
+                dict(
+                    type='ImageClassifier',
+                    backbone=TINY_BACKBONE,
+                    head=dict(type='mmrmix.RMHead', num_classes=10, in_channels=8),
+                    data_preprocessor=config,
+                )
+            )
+            history = link_history(model)
+            train(model, steps=1)
+            assert history.triple is None
+            model.data_preprocessor.batch_augments = RandomBatchAugment(augments=dict(type='mmrmix.RecursiveMix'))
+            assert link_history(model) is history
+            train(model, steps=3)
+            assert history.triple is not None and history.num_pasted == 2
 
     def test_swapped_augments_without_a_head(self):
         """The numbering goes on, or the new augment repeats the old boxes."""
@@ -202,8 +234,7 @@ class TestSeed:
             model = build_classifier()
             history = link_history(model, seed=seed)
             train(model, steps=1)
-            model.data_preprocessor(make_batch(image_size=(64, 64)), training=True)
-            return history.take().boxes.tolist()
+            return mixing_in(model.data_preprocessor(make_batch(image_size=(64, 64)), training=True)).boxes.tolist()
 
         assert boxes(1) == boxes(1)
         assert boxes(1) != boxes(2)
@@ -250,6 +281,14 @@ class TestErrors:
         model.data_preprocessor.batch_augments = None
         with pytest.raises(RuntimeError, match=r'RMHead has no history: .* call mmrmix\.link_history\(model\)'):
             train(model, steps=1)
+
+    def test_a_classifier_whose_head_cannot_be_replaced(self):
+        """As TimmClassifier and HuggingFaceClassifier."""
+        model = nn.Module()
+        model.data_preprocessor = build_classifier().data_preprocessor
+        model.model = nn.Linear(2, 2)
+        with pytest.raises(ValueError, match=r'A Module brings .*ImageClassifier with .*TIMMBackbone.*mmrmix.RMHead'):
+            link_history(model)
 
     def test_prediction_needs_no_history(self):
         model = build_classifier().eval()

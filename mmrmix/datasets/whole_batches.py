@@ -14,6 +14,9 @@ from torch import Tensor
 from mmrmix.registry import DATASETS, FUNCTIONS
 from mmrmix.structures import LabelBatch
 
+# Settings of a PackInputs that nobody has changed.
+DEFAULTS = vars(PackInputs())
+
 
 class WholeBatches(BaseDataset):
     """Mixin of data sets that hold their images in memory.
@@ -71,8 +74,11 @@ class WholeBatches(BaseDataset):
             ``data_samples``, a :class:`mmrmix.structures.LabelBatch`, or a
             list where the pipeline is not ``PackInputs`` alone.
         """
-        if self._tensors is None:
+        # Hooks switch pipelines in the middle of a run.
+        if not self._is_packable():
             return default_collate([self[index] for index in indices])
+        if self._tensors is None:
+            self._pack()
         images, labels = self._tensors
         rows = torch.as_tensor(indices)
         return dict(
@@ -91,10 +97,14 @@ class WholeBatches(BaseDataset):
         """
         return LazyBatch(self, indices)
 
-    def _pack(self) -> None:
+    def _is_packable(self) -> bool:
+        """Whether the pipeline is ``PackInputs()`` and nothing else."""
         transforms = self.pipeline.transforms
-        if [type(transform) for transform in transforms] != [PackInputs]:
-            self._tensors = None
+        return [type(transform) for transform in transforms] == [PackInputs] and vars(transforms[0]) == DEFAULTS
+
+    def _pack(self) -> None:
+        self._tensors = None
+        if not self._is_packable():
             return
         infos = [self.get_data_info(index) for index in range(len(self))]
         images = torch.stack([PackInputs.format_input(info['img']) for info in infos])

@@ -16,10 +16,10 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
 
     It also crops and flips in training, on the device and before
     normalisation, as the transforms ``RandomCrop(crop_size=H,
-    padding=crop_padding)`` and ``RandomFlip(prob=flip_prob)`` do, and passes
-    labels on as one :class:`mmrmix.structures.LabelBatch`. Batches may come
-    from any classification data set with one label an image and equally large
-    images; :class:`mmrmix.datasets.WholeBatches` brings them at no cost.
+    padding=crop_padding)`` and ``RandomFlip(prob=flip_prob)`` do. Batches may
+    come from any classification data set with equally large images. Labels
+    that come as one :class:`mmrmix.structures.LabelBatch`, as
+    :class:`mmrmix.datasets.WholeBatches` brings them, stay one.
 
     Args:
         crop_padding (int): Pixels of zeros around the image before a random
@@ -57,26 +57,23 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
 
         Returns:
             dict: ``inputs``, ``(N, C, H, W)``, float32, and ``data_samples``,
-            a ``LabelBatch``, or None where there were none.
+            of the kind that came, with all that they hold.
 
         Raises:
-            ValueError: If images differ in size, have several labels, or if
+            ValueError: If images differ in size, labels in number, or if
                 one-hot labels are wanted of an unknown number of classes.
         """
         images = _stack(data['inputs']).to(self.device, non_blocking=True)
         if training and (self.crop_padding or self.flip_prob):
             images = random_crop_flip(images, self.crop_padding, self.flip_prob)
-        inputs = super().forward(dict(inputs=images), training)['inputs']
-
         samples = data.get('data_samples')
-        if samples is None:
-            return dict(inputs=inputs, data_samples=None)
-        labels = LabelBatch.collect(samples).to(self.device)
+        if not isinstance(samples, LabelBatch):
+            return super().forward(dict(inputs=images, data_samples=samples), training)
+
+        inputs = super().forward(dict(inputs=images), training)['inputs']
+        labels = samples.to(self.device)
         if len(labels) != len(inputs):
-            raise ValueError(
-                f'{len(labels)} labels for {len(inputs)} images: BatchDataPreprocessor takes one label an image. '
-                "Use mmpretrain's ClsDataPreprocessor for several."
-            )
+            raise ValueError(f'{len(labels)} labels came for {len(inputs)} images: a batch needs one label an image.')
         score = labels.gt_score
         if score is None and self.to_onehot:
             if self.num_classes is None:
@@ -85,7 +82,7 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
                     'data set.'
                 )
             score = F.one_hot(labels.gt_label, self.num_classes)
-        if training and self.batch_augments is not None:
+        if training and self.batch_augments is not None and score is not None:
             inputs, score = self.batch_augments(inputs, score)
         return dict(inputs=inputs, data_samples=LabelBatch(labels.gt_label, score, labels.sample_idx))
 

@@ -14,6 +14,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from mmrmix.history import mixing_of
 from mmrmix.link import history_users, link_history
 from mmrmix.structures import LabelBatch
 
@@ -166,12 +167,12 @@ class MixedBatches:
         if self.history is not None:
             self.history.iteration = iteration - 1
         data = self.model.data_preprocessor(data, training=True)
-        images, scores = data['inputs'], LabelBatch.collect(data['data_samples']).gt_score.float()
+        images, scores = data['inputs'], LabelBatch.collect(data['data_samples']).gt_score
+        mixing, scores = mixing_of(scores), scores.float()
         augment, originals, original_scores = self._before or (None, images, scores)
-        batch = self.history.take() if self.history is not None else None
-        if batch is not None:
-            self.history.commit(batch, torch.zeros_like(batch.scores))
-        boxes = batch.boxes if batch is not None else changed_boxes(originals, images)
+        if mixing is not None:
+            mixing.history.commit(mixing, scores, torch.zeros_like(scores))
+        boxes = mixing.boxes if mixing is not None else changed_boxes(originals, images)
         return SeenBatch(iteration, augment, originals, images, original_scores, scores, boxes)
 
     def _record(self, augment: Callable, inputs: Tensor, scores: Tensor) -> Tuple[Tensor, Tensor]:

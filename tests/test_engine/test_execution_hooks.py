@@ -10,7 +10,6 @@ from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
 from mmrmix.models.batch_data_preprocessor import random_crop_flip
-from mmrmix.models.heads import rm_head
 from tests.processes import load_tool
 from tests.utils import TINY_BACKBONE
 
@@ -28,9 +27,6 @@ BATCHES = dict(
     data_preprocessor=dict(
         type='mmrmix.BatchDataPreprocessor', num_classes=10, mean=[128] * 3, std=[64] * 3, crop_padding=2, flip_prob=0.5
     ),
-)
-needs_side_effects = pytest.mark.skipif(
-    not rm_head._KEEPS_SIDE_EFFECTS, reason='this torch loses side effects, so the loss is left out of compiled parts'
 )
 
 
@@ -105,7 +101,6 @@ def test_crops_keep_the_memory_format(num_channels):
         assert torch.equal(crops, random_crop_flip(images, 2, 0.5))
 
 
-@needs_side_effects
 @pytest.mark.parametrize('model', [None, BATCHES], ids=['ClsDataPreprocessor', 'BatchDataPreprocessor'])
 @pytest.mark.parametrize('hooks', [[COMPILE], [CHANNELS_LAST, COMPILE]], ids=len)
 def test_compiled_once(tmp_path, hooks, model):
@@ -124,7 +119,6 @@ def test_compiled_once(tmp_path, hooks, model):
     assert by_name['Recorder'].history(runner).triple is not None
 
 
-@needs_side_effects
 def test_all_at_once_in_bfloat16(tmp_path):
     settings = dict(
         model=BATCHES, epochs=3, reset=None, optim_wrapper=dict(type='BFloat16OptimWrapper', optimizer=dict(type='SGD', lr=0.05))
@@ -134,7 +128,6 @@ def test_all_at_once_in_bfloat16(tmp_path):
     assert_same_losses(steps, expected, rel=0.02)
 
 
-@needs_side_effects
 def test_predictions_are_not_compiled(tmp_path):
     runner = build_runner(tmp_path, hooks=[COMPILE], epochs=1)
     runner.train()

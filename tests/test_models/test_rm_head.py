@@ -4,17 +4,18 @@
 import numpy as np
 import pytest
 import torch
+from mmpretrain.models.heads import MultiLabelLinearClsHead
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from scipy.special import log_softmax, softmax
 
 from mmrmix import RMHistory
-from mmrmix.history import Triple
+from mmrmix.history import Triple, mixing_of, stack_rows
 from mmrmix.models import RMHead
 from tests.utils import TINY_BACKBONE, build_classifier
 
 K, C = 5, 6
-SOFT_CE = dict(type='CrossEntropyLoss', loss_weight=1.0)
+BCE = dict(type='CrossEntropyLoss', use_sigmoid=True)
 # Of a 8×8 image under a 4×4 map, two pixels a cell: cells rows 1:3 of columns
 # 0:2, the whole, nothing, and rows 0:1 of columns 2:4.
 BOXES = [[0.0, 2, 4, 6], [0, 0, 8, 8], [3, 0, 3, 5], [4, 0, 8, 2]]
@@ -36,19 +37,24 @@ def make_triple(num_samples):
     return Triple(torch.randn(num_samples, 3, 8, 8), scores, logits, torch.ones(num_samples, dtype=torch.bool))
 
 
-def staged_case(head, scores=None):
-    """A feature map whose mixed batch is staged, all random."""
-    scores = torch.rand(4, K).softmax(1) if scores is None else scores
-    current = torch.eye(K)[[1, 0, 4, 2]]
+def mixed_case(head, scores=None):
+    """A feature map of a mixed batch, all random, its samples, and p^h."""
+    scores = torch.rand(4, K).softmax(1) if scores is None else scores.clone()
     inputs = torch.randn(4, 3, 8, 8)
     head.history.triple = make_triple(4)
-    head.history.stage(inputs, scores, current, torch.tensor(BOXES), torch.tensor(AREA_RATIOS))
-    return torch.randn(4, C, 4, 4), inputs, scores, head.history.triple.logits.double().numpy()
+    head.history.attach(scores, inputs, torch.tensor(BOXES), torch.tensor(AREA_RATIOS))
+    return torch.randn(4, C, 4, 4), inputs, samples(scores), head.history.triple.logits.double().numpy()
 
 
-def samples(scores=((0.0, 1, 0, 0, 0),) * 4):
-    """Data samples that disagree with what ``staged_case`` stages."""
-    return [DataSample().set_gt_score(np.float32(score)).set_gt_label(int(np.argmax(score))) for score in scores]
+def samples(scores, labels=None):
+    """Data samples as mmpretrain's preprocessor makes them: rows of the scores."""
+    scores = torch.as_tensor(scores, dtype=torch.float32)
+    labels = scores.argmax(1) if labels is None else labels
+    return [DataSample().set_gt_score(score).set_gt_label(int(label)) for score, label in zip(scores, labels)]
+
+
+def scores_of(data_samples):
+    return torch.stack([sample.gt_score for sample in data_samples])
 
 
 def linear(layer, pooled):
@@ -70,29 +76,32 @@ def losses_by_hand(head, feature_map, scores, history_logits):
 @pytest.mark.parametrize('share_fc', [False, True])
 def test_losses(omega, share_fc):
     head = make_head(omega=omega, share_fc=share_fc)
-    feature_map, inputs, scores, history_logits = staged_case(head)
-    losses = head.loss((torch.randn(4, 2, 8, 8), feature_map), samples())
+    feature_map, inputs, data_samples, history_logits = mixed_case(head)
+    scores = scores_of(data_samples)
+    losses = head.loss((torch.randn(4, 2, 8, 8), feature_map), data_samples)
     logits, loss_cls, loss_consistency = losses_by_hand(head, feature_map, scores, history_logits)
     assert set(losses) == {'loss_cls', 'loss_consistency'}
     assert losses['loss_cls'].item() == pytest.approx(loss_cls, rel=1e-5)
     assert losses['loss_consistency'].item() == pytest.approx(loss_consistency, rel=1e-5)
 
     triple = head.history.triple
-    assert triple.inputs is inputs and triple.scores is scores
+    assert triple.inputs.data_ptr() == inputs.data_ptr() and torch.equal(triple.scores, scores)
     np.testing.assert_allclose(triple.logits.numpy(), logits, rtol=1e-5, atol=1e-5)
     assert not triple.logits.requires_grad
-    assert head.history.take() is None
+    # The same batch again, as in SAM: the same losses.
+    assert head.loss((feature_map,), data_samples) == losses
 
 
 def test_omega_zero_has_no_branch():
     head = make_head(omega=0)
-    feature_map, inputs, scores, _ = staged_case(head)
-    losses = head.loss((feature_map,), samples())
+    feature_map, inputs, data_samples, _ = mixed_case(head)
+    scores = scores_of(data_samples)
+    losses = head.loss((feature_map,), data_samples)
     assert set(losses) == {'loss_cls'} and set(head.state_dict()) == {'fc.weight', 'fc.bias'}
     logits = linear(head.fc, feature_map.double().numpy().mean((2, 3)))
     expected = -(scores.double().numpy() * log_softmax(logits, axis=1)).sum() / 4
     assert losses['loss_cls'].item() == pytest.approx(expected, rel=1e-5)
-    assert head.history.triple.inputs is inputs
+    assert head.history.triple.inputs.data_ptr() == inputs.data_ptr()
     np.testing.assert_allclose(head.history.triple.logits.numpy(), logits, rtol=1e-5, atol=1e-5)
 
 
@@ -114,10 +123,11 @@ def test_init_weights_covers_both_layers():
 
 def test_history_is_no_part_of_the_graph():
     head = make_head()
-    feature_map, *_ = staged_case(head)
-    history_logits = head.history.triple.logits.requires_grad_()
+    feature_map, _, data_samples, _ = mixed_case(head)
+    history_logits = mixing_of(stack_rows([sample.gt_score for sample in data_samples])).history_logits
+    history_logits.requires_grad_()
     feature_map.requires_grad_()
-    sum(head.loss((feature_map,), samples()).values()).backward()
+    sum(head.loss((feature_map,), data_samples).values()).backward()
     assert history_logits.grad is None
     # The branch's gradient reaches all parameters and, through H', the map.
     assert all(parameter.grad.abs().max() > 0 for parameter in head.parameters())
@@ -126,7 +136,7 @@ def test_history_is_no_part_of_the_graph():
 
 @pytest.mark.parametrize('labels', ['gt_score', 'gt_label'])
 @pytest.mark.parametrize('share_fc', [False, True])
-def test_nothing_staged(labels, share_fc):
+def test_nothing_mixed(labels, share_fc):
     head = make_head(share_fc=share_fc)
     head.history.triple = triple = make_triple(2)
     scores = np.float32(np.eye(K))[[3, 0, 1]]
@@ -139,7 +149,7 @@ def test_nothing_staged(labels, share_fc):
     expected = -log_softmax(logits, axis=1)[[0, 1, 2], [3, 0, 1]].mean()
     assert losses['loss_cls'].item() == pytest.approx(expected, rel=1e-5)
     assert losses['loss_consistency'].item() == 0
-    assert head.history.triple is triple and head.history.take() is None
+    assert head.history.triple is triple
     sum(losses.values()).backward()
     if not share_fc:
         # Zero, not None: DDP waits for it.
@@ -151,21 +161,26 @@ def test_label_smoothing_before_mixing():
     head = make_head(loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original', num_classes=K))
     history, current, area_ratios = np.eye(K)[[0, 2, 2, 4]], np.eye(K)[[1, 0, 4, 2]], np.array(AREA_RATIOS)[:, None]
     mixed = area_ratios * history + (1 - area_ratios) * current
-    feature_map, *_, history_logits = staged_case(head, torch.from_numpy(mixed).float())
+    feature_map, _, data_samples, history_logits = mixed_case(head, torch.from_numpy(mixed).float())
     smoothed = area_ratios * (0.9 * history + 0.1 / K) + (1 - area_ratios) * (0.9 * current + 0.1 / K)
     _, loss_cls, loss_consistency = losses_by_hand(head, feature_map, smoothed, history_logits)
-    losses = head.loss((feature_map,), samples())
+    losses = head.loss((feature_map,), data_samples)
     assert losses['loss_cls'].item() == pytest.approx(loss_cls, rel=1e-5)
     assert losses['loss_consistency'].item() == pytest.approx(loss_consistency, rel=1e-5)
 
 
-def test_multi_label():
-    head = make_head(loss=dict(type='CrossEntropyLoss', use_sigmoid=True))
+@pytest.mark.parametrize('thr', [0.5, None])
+def test_multi_label(thr):
+    """With thr for data of several labels an image; without for one label and the binary loss."""
+    head = make_head(loss=dict(type='CrossEntropyLoss', use_sigmoid=True), thr=thr)
     scores = torch.tensor([[1, 0.25, 0, 0, 0.75], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 0.5, 0.5, 0, 1]])
-    feature_map, *_, history_logits = staged_case(head, scores)
+    feature_map, _, data_samples, history_logits = mixed_case(head, scores)
+    if thr is not None:
+        for sample in data_samples:
+            sample.set_gt_label(torch.tensor([0, 2, 4]))
     logits, _, loss_consistency = losses_by_hand(head, feature_map, scores, history_logits)
     target = scores.double().numpy()
-    losses = head.loss((feature_map,), samples())
+    losses = head.loss((feature_map,), data_samples)
     # mmpretrain sums over the classes and divides by the number of images.
     expected = (target * np.logaddexp(0, -logits) + (1 - target) * np.logaddexp(0, logits)).sum() / 4
     assert losses['loss_cls'].item() == pytest.approx(expected, rel=1e-5)
@@ -181,19 +196,24 @@ def features_for(head, ranking):
     return torch.tensor(rows)[:, :, None, None].expand(-1, -1, 4, 4)
 
 
-@pytest.mark.parametrize('staged', [True, False])
-def test_accuracy(staged):
+@pytest.mark.parametrize('kind', ['mixed', 'unmixed', 'soft labels alone'])
+def test_accuracy(kind):
     """Of the current images: the mixed label of sample 0 is mostly the history's."""
     head = make_head(num_classes=6, cal_acc=True, topk=(1, 5))
     feature_map = features_for(
         head, [[3, 0, 1, 2, 4, 5], [0, 1, 2, 3, 4, 5], [1, 2, 3, 5, 4, 0], [2, 1, 0, 5, 3, 4], [5, 4, 3, 2, 1, 0]]
     )
     # Current classes 3 (first), 1 (second), 0 (last), 5 (fourth), 5 (first).
-    current = torch.eye(6)[[3, 1, 0, 5, 5]]
-    if staged:
-        mixed = 0.8 * torch.eye(6)[[0, 0, 1, 2, 1]] + 0.2 * current
-        head.history.stage(torch.zeros(5, 3, 8, 8), mixed, current, torch.zeros(5, 4), torch.full((5,), 0.8))
-    losses = head.loss((feature_map,), samples([[0, 0, 0, 0, 1, 0]] * 5 if staged else current.numpy()))
+    labels = [3, 1, 0, 5, 5]
+    scores = torch.eye(6)[labels]
+    if kind == 'mixed':
+        scores = 0.8 * torch.eye(6)[[0, 0, 1, 2, 1]] + 0.2 * scores
+        head.history.attach(scores, torch.zeros(5, 3, 8, 8), torch.zeros(5, 4), torch.full((5,), 0.8))
+    data_samples = samples(scores, labels)
+    if kind == 'soft labels alone':
+        for sample in data_samples:
+            sample.pop('gt_label')
+    losses = head.loss((feature_map,), data_samples)
     assert losses['accuracy_top-1'].item() == pytest.approx(40)
     assert losses['accuracy_top-5'].item() == pytest.approx(80)
 
@@ -222,48 +242,12 @@ def test_plain_classifier_loads_the_checkpoint():
     assert torch.equal(torch.stack([p.pred_score for p in predictions]), expected.softmax(1))
 
 
-@pytest.mark.parametrize(
-    'feature', [torch.zeros(4, C), torch.zeros(4, 17, C), [torch.zeros(4, C, 2, 2)]], ids=['pooled', 'tokens', 'list']
-)
-@pytest.mark.parametrize('method', ['loss', 'forward', 'pre_logits'])
-def test_feature_is_no_map(feature, method):
-    head = make_head()
-    arguments = [samples()] if method == 'loss' else []
-    with pytest.raises(ValueError, match=r"feature map \(N, C, h, w\).*remove the neck.*out_type='featmap'"):
-        getattr(head, method)((feature,), *arguments)
-
-
-@pytest.mark.parametrize('omega', [-0.1, float('nan')])
-def test_omega_out_of_range(omega):
-    with pytest.raises(ValueError, match=f'omega={omega} must not be negative'):
-        make_head(omega=omega)
-
-
-def test_staged_batch_clashes():
-    head = make_head()
-    feature_map, *_ = staged_case(head)
-    with pytest.raises(ValueError, match=r'4 images were mixed, but features of 3 came: .*history.discard\(\)'):
-        head.loss((feature_map[:3],), samples())
-    head = make_head(num_classes=7)
-    feature_map, *_ = staged_case(head)
-    with pytest.raises(ValueError, match=r'Labels have 5 classes, RMHead 7: set data_preprocessor.num_classes'):
-        head.loss((feature_map,), samples())
-
-
-def test_unlinked():
-    head = RMHead(num_classes=K, in_channels=C)
-    with pytest.raises(RuntimeError, match=r'RMHead has no history: .*RMHistoryHook.*link_history'):
-        head.loss((torch.zeros(4, C, 4, 4),), samples())
-    # Inference needs none.
-    assert head((torch.zeros(4, C, 4, 4),)).shape == (4, K)
-
-
-def test_topk_may_be_a_number():
-    head = make_head(num_classes=6, cal_acc=True, topk=1)
-    losses = head.loss((torch.randn(2, head.in_channels, 4, 4),), samples(torch.eye(6)[:2].numpy()))
-    assert set(losses) == {'loss_cls', 'loss_consistency', 'accuracy_top-1'}
-
-
-def test_no_feature_at_all():
-    with pytest.raises(ValueError, match='remove the neck'):
-        make_head().loss((), samples(torch.eye(10)[:2].numpy()))
+@pytest.mark.parametrize('thr', [0.3, 0.5])
+def test_multi_label_predictions_are_mmpretrains(thr):
+    head = make_head(thr=thr, loss=BCE)
+    expected = MultiLabelLinearClsHead(num_classes=K, in_channels=C, thr=thr, loss=BCE)
+    expected.fc.load_state_dict(head.fc.state_dict())
+    feature_map = torch.randn(4, C, 3, 3)
+    for ours, theirs in zip(head.predict((feature_map,)), expected.predict((feature_map.mean((2, 3)),))):
+        assert torch.equal(ours.pred_score, theirs.pred_score) and ours.pred_label.equal(theirs.pred_label)
+    assert any(len(sample.pred_label) > 1 for sample in head.predict((feature_map,)))

@@ -7,10 +7,11 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
 
 from mmrmix.engine.plain_checkpoint import add_branch
-from mmrmix.history import RMHistory, Triple, warn_dropped
+from mmrmix.history import RMHistory, Triple
 from mmrmix.link import history_users, link_history
 from mmrmix.registry import HOOKS
 
+from .run_checks import check_run, warn_of_short_epochs
 from .saving import (
     gather_to_main,
     is_saved_after_epoch,
@@ -76,6 +77,7 @@ class RMHistoryHook(Hook):
         self._is_resumed = False
         self._resumed: Optional[dict] = None
         self._initialised: List[str] = []
+        self._first_iter = 0
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
         """Take the history out of a checkpoint that is resumed.
@@ -99,18 +101,14 @@ class RMHistoryHook(Hook):
             runner (Runner): The runner of the training process.
 
         Raises:
-            ValueError: If the data set has another number of classes than
-                RMHead, or if what the checkpoint holds is no history of this
-                package.
+            ValueError: If data set, head, metrics and augments do not fit
+                together, or if what the checkpoint holds is no history of
+                this package.
         """
-        classes = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes')
-        heads, _ = history_users(runner.model)
-        for head in heads:
-            if classes and len(classes) != head.num_classes:
-                raise ValueError(
-                    f'The training set has {len(classes)} classes, RMHead {head.num_classes}: set '
-                    'model.head.num_classes and data_preprocessor.num_classes to the number in the data set.'
-                )
+        check_run(runner)
+        self._first_iter = runner.iter
+        if self.reset == 'epoch' and not isinstance(runner.train_loop, IterBasedTrainLoop):
+            warn_of_short_epochs(runner)
         if self._is_resumed:
             self._link(runner)
             self._resume(runner)
@@ -174,6 +172,21 @@ class RMHistoryHook(Hook):
         """
         self._gather_if(may_be_saved_after_val, runner)
 
+    def after_train(self, runner: Runner) -> None:
+        """Warn if nothing was ever mixed.
+
+        Args:
+            runner (Runner): The runner of the training process.
+        """
+        _, augments = history_users(runner.model)
+        could_mix = any(augment.with_history for augment in augments) and runner.iter > self._first_iter + 1
+        if could_mix and not self.history.num_pasted:
+            runner.logger.warning(
+                'This run ends without having mixed a single batch with history. Look at train_cfg.augments (and its '
+                'probs), and, with few batches an epoch, at RMHistoryHook(reset="epoch"): reset=None keeps the history '
+                'from epoch to epoch.'
+            )
+
     def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
         """Put the gathered history into the checkpoint.
 
@@ -230,13 +243,16 @@ class RMHistoryHook(Hook):
         now, then = self._settings(runner), self._resumed['settings']
         changes = [f'{name} {then.get(name)} → {now[name]}' for name in now if now[name] != then.get(name)]
         if changes:
-            warn_dropped(source, changes)
+            runner.logger.warning(
+                f'The RecursiveMix history in {source} was dropped, because it belongs to another run: '
+                f'{", ".join(changes)}. Training continues with an empty history; the first batch is not mixed.'
+            )
             return
         triple = self._resumed['triples'][get_rank()]
         device = next(runner.model.parameters()).device
         if triple is not None:
             triple = Triple(**{name: value.to(device) for name, value in triple.items()})
-        self.history.restore(triple, source)
+        self.history.triple = triple
         runner.logger.info(f'Resumed with the RecursiveMix history of iteration {runner.iter}.')
 
     def _settings(self, runner: Runner) -> Dict[str, Any]:

@@ -115,7 +115,7 @@ class RMVisualizationHook(Hook):
         if self._num_samples and self._is_logged(runner, batch_idx):
             self._log(runner.message_hub)
         self._is_due = self._is_due or self.every_n_train_iters(runner, self.interval)
-        if self._is_due and step is not None and step.batch is not None:
+        if self._is_due and step is not None and step.mixing is not None:
             self._is_due = False
             if is_main_process():
                 self._draw(runner, step)
@@ -144,10 +144,10 @@ class RMVisualizationHook(Hook):
 
     def _draw(self, runner: Runner, step: Step) -> None:
         preprocessor = unwrapped_model(runner).data_preprocessor
-        images = step.batch.inputs[: self.num_images]
+        images = step.mixing.inputs[: self.num_images]
         if getattr(preprocessor, 'mean', None) is not None:
             images = images * preprocessor.std + preprocessor.mean
-        grid = draw_grid(images, step.batch.boxes[: self.num_images])
+        grid = draw_grid(images, step.mixing.boxes[: self.num_images])
         runner.visualizer.add_image('mixed_batch', grid, step=runner.iter + 1)
 
 
@@ -163,14 +163,14 @@ def sum_up(step: Step) -> Tensor:
         with it; ``(4,)``, float32. The last two are 0 without the branch
         (ω = 0).
     """
-    target, batch, roi_logits = step
+    target, mixing, roi_logits = step
     num_classes = (target > EFFECTIVE_SHARE).sum() if target.ndim == 2 else target.new_full((), len(target))
     area_ratio = num_pasted = num_agreeing = torch.zeros_like(num_classes)
-    if batch is not None:
-        area_ratio = batch.area_ratios.sum()
+    if mixing is not None:
+        area_ratio = mixing.area_ratios.sum()
         if roi_logits is not None:
-            is_pasted = batch.weights > 0
-            agrees = roi_logits.argmax(1) == batch.history_logits.argmax(1)
+            is_pasted = mixing.area_ratios > 0
+            agrees = roi_logits.argmax(1) == mixing.history_logits.argmax(1)
             num_pasted, num_agreeing = is_pasted.sum(), (is_pasted & agrees).sum()
     return torch.stack([value.float() for value in (area_ratio, num_classes, num_pasted, num_agreeing)])
 

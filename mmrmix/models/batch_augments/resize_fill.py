@@ -48,6 +48,7 @@ def fill_box(
     interpolation: str = 'nearest',
     cut: bool = False,
     order: Optional[Tensor] = None,
+    keep: Optional[Tensor] = None,
 ) -> None:
     r"""Fill one box of the whole batch with the source images, in place.
 
@@ -63,6 +64,8 @@ def fill_box(
             CutMix does, instead of the whole of it. Defaults to False.
         order (Tensor, optional): Sample i gets the source ``order[i]``,
             ``(N,)``, int64. Defaults to None: sample i gets the source i.
+        keep (Tensor, optional): Which samples to fill, ``(N,)``, bool.
+            Defaults to None: all.
     """
     x1, y1, x2, y2 = box
     if x1 == x2 or y1 == y2:
@@ -73,7 +76,9 @@ def fill_box(
         patch = source[..., y1:y2, x1:x2]
     else:
         patch = resize(source, images.shape[-2:], interpolation)[..., y1:y2, x1:x2]
-    images[..., y1:y2, x1:x2] = patch if order is None else patch[order]
+    patch = patch if order is None else patch[order]
+    place = images[..., y1:y2, x1:x2]
+    place.copy_(patch if keep is None else torch.where(keep[:, None, None, None], patch.to(images.dtype), place))
 
 
 def fill_boxes(
@@ -83,6 +88,7 @@ def fill_boxes(
     interpolation: str = 'nearest',
     cut: bool = False,
     order: Optional[Tensor] = None,
+    keep: Optional[Tensor] = None,
 ) -> None:
     """:func:`fill_box` with a box of its own for every sample.
 
@@ -97,12 +103,15 @@ def fill_boxes(
         interpolation (str): See :func:`resize`. Defaults to ``'nearest'``.
         cut (bool): See :func:`fill_box`. Defaults to False.
         order (Tensor, optional): See :func:`fill_box`. Defaults to None.
+        keep (Tensor, optional): See :func:`fill_box`. Defaults to None.
     """
     height, width = images.shape[-2:]
     x1, y1, x2, y2 = boxes.unbind(1)
     rows = torch.arange(height, device=images.device, dtype=torch.float32)
     columns = torch.arange(width, device=images.device, dtype=torch.float32)
     in_box = _between(rows, y1, y2)[:, :, None] & _between(columns, x1, x2)[:, None, :]
+    if keep is not None:
+        in_box = in_box & keep[:, None, None]
     if cut:
         x1, y1, x2, y2 = 0 * x1, 0 * y1, 0 * x2 + width, 0 * y2 + height
     if order is None:

@@ -1,26 +1,20 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from typing import Dict, Optional, Sequence, Tuple
+from math import isfinite
+from numbers import Real
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
-from mmengine.utils import digit_version
-from mmengine.utils.dl_utils import TORCH_VERSION
 from mmpretrain.evaluation.metrics import Accuracy
-from mmpretrain.models.heads import LinearClsHead
+from mmpretrain.models.heads import LinearClsHead, MultiLabelClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from mmrmix.history import MixedBatch, Step, UsesHistory
+from mmrmix.history import Mixing, Step, UsesHistory, mixing_of
 from mmrmix.registry import MODELS
 from mmrmix.structures import LabelBatch
 
 from .roi_pooling import gap_and_roi_pool
-
-# The history is a side effect of the loss. torch 2.1 loses it in a compiled
-# model, without a word; 2.8 keeps it in one graph. Where that was not tried,
-# the loss runs outside the compiled part.
-_KEEPS_SIDE_EFFECTS = digit_version(TORCH_VERSION) >= digit_version('2.8')
-_compilable = (lambda function: function) if _KEEPS_SIDE_EFFECTS else torch.compiler.disable
 
 
 @MODELS.register_module()
@@ -55,10 +49,16 @@ class RMHead(UsesHistory, LinearClsHead):
             ``fc_roi`` (Table 4a). Defaults to False.
         cal_acc (bool): Log the training accuracy against the labels of the
             current images, as ``accuracy_top-k``. They are covered in part,
-            so it lies below the accuracy of unmixed images. Defaults to
-            False.
-        loss (dict): Classification loss; soft labels, label smoothing and
-            multi-label losses work. Defaults to mmpretrain's cross-entropy.
+            so it lies below the accuracy of unmixed images. (Data with soft
+            labels alone: against the largest share of the mixed label.)
+            Defaults to False.
+        loss (dict): Classification loss; soft labels, label smoothing and,
+            with ``thr``, multi-label losses work. Defaults to mmpretrain's
+            cross-entropy.
+        thr (float, optional): Data have several labels an image: predict by
+            sigmoid, every class with a score of at least ``thr``, as
+            :class:`mmpretrain.models.MultiLabelLinearClsHead` does. Defaults
+            to None: one class an image, by softmax.
         **kwargs: ``topk`` and ``init_cfg`` of
             :class:`mmpretrain.models.LinearClsHead`.
 
@@ -68,7 +68,9 @@ class RMHead(UsesHistory, LinearClsHead):
         step (Step, optional): What the last one saw.
 
     Raises:
-        ValueError: If omega is negative.
+        ValueError: If omega is no number ≥ 0, or if loss, ``thr``, ``topk``
+            and ``cal_acc`` clash.
+        TypeError: If share_fc is no bool.
 
     Example:
         >>> head = dict(
@@ -83,19 +85,38 @@ class RMHead(UsesHistory, LinearClsHead):
         omega: float = 0.1,
         share_fc: bool = False,
         loss: dict = dict(type='mmpretrain.CrossEntropyLoss', loss_weight=1.0),  # noqa: B006
+        thr: Optional[float] = None,
         **kwargs,
     ) -> None:
         super().__init__(num_classes=num_classes, in_channels=in_channels, loss=loss, **kwargs)
-        if not omega >= 0:
-            raise ValueError(f'omega={omega} must not be negative: it weighs the consistency loss.')
+        if not isinstance(omega, Real) or not (isfinite(omega) and omega >= 0):
+            raise ValueError(f'omega={omega!r} must be a number and not negative: it weighs the consistency loss.')
+        if not isinstance(share_fc, bool):
+            raise TypeError(f'share_fc={share_fc!r} must be True or False.')
         # ClsHead documents a number, too, and then fails to iterate over it.
         self.topk = (self.topk,) if isinstance(self.topk, int) else self.topk
+        self.thr = thr
+        self._check_settings()
         self.omega = omega
         self.share_fc = share_fc
         self.keeps_step = False
         self.step: Optional[Step] = None
         if self.omega and not self.share_fc:
             self.fc_roi = nn.Linear(self.in_channels, self.num_classes)
+
+    def _check_settings(self) -> None:
+        if self.thr is not None and getattr(self.loss_module, 'use_sigmoid', None) is False:
+            raise ValueError(
+                f'thr={self.thr} is for several labels an image, but the loss is for one: set '
+                'head.loss=dict(type="CrossEntropyLoss", use_sigmoid=True), or remove thr.'
+            )
+        if self.cal_acc and self.thr is not None:
+            raise ValueError('cal_acc=True counts one class an image, but thr says that there are several: remove one.')
+        if self.cal_acc and max(self.topk) > self.num_classes:
+            raise ValueError(
+                f'topk={self.topk} of {self.num_classes} classes: cal_acc cannot count more classes than there are; set '
+                'head.topk=(1,).'
+            )
 
     def pre_logits(self, feats: Tuple[Tensor]) -> Tensor:
         """Global average pooling of the last feature map.
@@ -112,15 +133,15 @@ class RMHead(UsesHistory, LinearClsHead):
         """
         return F.adaptive_avg_pool2d(self._feature_map(feats), 1).flatten(1)
 
-    @_compilable
     def loss(self, feats: Tuple[Tensor], data_samples: Sequence[DataSample], **kwargs) -> Dict[str, Tensor]:
-        """Losses of one step; commits the step as the new history.
+        """Losses of one step; makes the batch and its logits the new history.
 
         Args:
             feats (tuple[Tensor]): Feature maps; the last one counts,
                 ``(N, C, h, w)``.
-            data_samples (LabelBatch or list[DataSample]): N samples with ``gt_score`` or
-                ``gt_label``; read only where RecursiveMix mixed nothing.
+            data_samples (LabelBatch or list[DataSample]): N samples with
+                ``gt_score`` or ``gt_label``, as they come from the data
+                preprocessor: a mixed batch is recognised by its labels.
             **kwargs: Further arguments of the loss module.
 
         Returns:
@@ -131,35 +152,69 @@ class RMHead(UsesHistory, LinearClsHead):
 
         Raises:
             RuntimeError: If no history was linked.
-            ValueError: If the feature is no map, or if the number of samples
-                or classes differs from the staged batch's.
+            ValueError: If the feature is no map, or if samples and classes
+                do not fit the features and the head.
         """
         feature_map = self._feature_map(feats)
-        batch = self.history.take()
-        if batch is not None:
-            self._check(batch, feature_map)
-        target = batch.scores if batch else _target(data_samples)
+        target, label, mixing = self._labels(data_samples, feature_map)
+        boxes, area_ratios, history_logits = mixing[1:4] if mixing else self._unmixed(feature_map)
 
         losses, roi_logits = {}, None
         if self.omega:
-            mixed = batch or self._unmixed(feature_map)
-            pooled, roi = gap_and_roi_pool(feature_map, mixed.boxes, mixed.inputs.shape[-2:])
+            image_size = mixing.inputs.shape[-2:] if mixing else (1, 1)
+            pooled, roi = gap_and_roi_pool(feature_map, boxes, image_size)
             roi_logits = (self.fc if self.share_fc else self.fc_roi)(roi)
-            losses['loss_consistency'] = self.omega * consistency_loss(roi_logits, mixed.history_logits, mixed.weights)
+            losses['loss_consistency'] = self.omega * consistency_loss(roi_logits, history_logits, area_ratios)
         else:
             pooled = self.pre_logits(feats)
         logits = self.fc(pooled)
         losses['loss_cls'] = self.loss_module(logits, target, avg_factor=len(logits), **kwargs)
-
         if self.cal_acc:
-            label = batch.current_scores.argmax(1) if batch else LabelBatch.collect(data_samples).gt_label
             accuracies = Accuracy.calculate(logits, label, topk=self.topk)
             losses.update({f'accuracy_top-{k}': accuracy[0] for k, accuracy in zip(self.topk, accuracies)})
-        if batch is not None:
-            self.history.commit(batch, logits)
-        if self.keeps_step:
-            self.step = Step(target, batch, roi_logits if roi_logits is None else roi_logits.detach())
+        self._finish(target, mixing, logits, roi_logits)
         return losses
+
+    # What is kept from step to step is no part of a compiled graph, whose
+    # outputs may be overwritten by its next run.
+    @torch.compiler.disable
+    def _finish(
+        self, target: Tensor, mixing: Optional[Mixing], logits: Tensor, roi_logits: Optional[Tensor]
+    ) -> None:
+        if mixing is not None:
+            mixing.history.commit(mixing, target, logits)
+        if self.keeps_step:
+            self.step = Step(target, mixing, roi_logits if roi_logits is None else roi_logits.detach())
+
+    @torch.compiler.disable
+    def _labels(
+        self, data_samples: Sequence[DataSample], feature_map: Tensor
+    ) -> Tuple[Tensor, Optional[Tensor], Optional[Mixing]]:
+        """Target ``(N, K)`` or ``(N,)``, classes ``(N,)`` for the accuracy, and what RecursiveMix did."""
+        self.check_linked()
+        labels = LabelBatch.collect(data_samples, is_multi_label=self.thr is not None).to(feature_map.device)
+        scores = labels.gt_score
+        if scores is not None and scores.shape[1] != self.num_classes:
+            raise ValueError(
+                f'Labels have {scores.shape[1]} classes, RMHead {self.num_classes}: set '
+                'data_preprocessor.num_classes and head.num_classes to the number in the data set.'
+            )
+        if len(labels) != len(feature_map):
+            raise ValueError(
+                f'{len(labels)} labels, but features of {len(feature_map)} images: pass the batch on as it comes from '
+                'model.data_preprocessor.'
+            )
+        # Where batch augments were switched off, scores are one-hot integers.
+        target = labels.gt_label if scores is None else scores.float()
+        label = None
+        if self.cal_acc:
+            label = target.argmax(1) if labels.gt_label is None else labels.gt_label
+        return target, label, mixing_of(scores)
+
+    def _get_predictions(self, cls_score: Tensor, data_samples: Optional[List[DataSample]]) -> List[DataSample]:
+        """What :meth:`predict` makes of the logits, by softmax or, with ``thr``, by sigmoid."""
+        head = LinearClsHead if self.thr is None else MultiLabelClsHead
+        return head._get_predictions(self, cls_score, data_samples)
 
     def forward(self, feats: Tuple[Tensor]) -> Tensor:
         """Class scores before softmax.
@@ -184,47 +239,29 @@ class RMHead(UsesHistory, LinearClsHead):
                 f'RMHead needs a feature map (N, C, h, w), got shape {shape}. It pools by itself: remove the neck '
                 "(neck=None), and let a transformer yield a map (out_type='featmap')."
             )
+        if feature_map.shape[1] != self.in_channels:
+            shape = tuple(feature_map.shape)
+            is_last = shape[-1] == self.in_channels
+            fix = (
+                'this one has its channels last (as those of Swin and MaxViT in timm): wrap the backbone in one that '
+                'returns feature.permute(0, 3, 1, 2)'
+                if is_last
+                else f'set head.in_channels={shape[1]} if it is the map that you want'
+            )
+            raise ValueError(f'RMHead(in_channels={self.in_channels}) needs a map (N, C, h, w), got shape {shape}: {fix}.')
         return feature_map
 
-    def _check(self, batch: MixedBatch, feature_map: Tensor) -> None:
-        if len(batch.scores) != len(feature_map):
-            raise ValueError(
-                f'{len(batch.scores)} images were mixed, but features of {len(feature_map)} came: pass every batch '
-                'through model.data_preprocessor, or call history.discard() before one that did not.'
-            )
-        if batch.scores.shape[1] != self.num_classes:
-            raise ValueError(
-                f'Labels have {batch.scores.shape[1]} classes, RMHead {self.num_classes}: set '
-                'data_preprocessor.num_classes and head.num_classes to the number in the data set.'
-            )
-
-    def _unmixed(self, feature_map: Tensor) -> MixedBatch:
-        """A batch with λ = 0.
+    def _unmixed(self, feature_map: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """Boxes, λ and p^h of a batch into which nothing was pasted.
 
         The branch runs in every iteration: ``fc_roi`` always has a gradient
         (DDP waits for it) and a compiled model has one graph.
         """
-        num_samples = len(feature_map)
-        scores = feature_map.new_zeros(num_samples, self.num_classes, dtype=torch.float32)
-        return MixedBatch(
-            inputs=feature_map,
-            scores=scores,
-            current_scores=scores,
-            boxes=scores.new_zeros(num_samples, 4),
-            area_ratios=scores.new_zeros(num_samples),
-            history_logits=scores,
-            weights=scores.new_zeros(num_samples),
-        )
+        zeros = feature_map.new_zeros(len(feature_map), self.num_classes, dtype=torch.float32)
+        return zeros.new_zeros(len(zeros), 4), zeros.new_zeros(len(zeros)), zeros
 
 
-def _target(data_samples: Sequence[DataSample]) -> Tensor:
-    """Scores ``(N, K)``, float32, or labels ``(N,)``, as ClsHead gathers them."""
-    labels = LabelBatch.collect(data_samples)
-    # Where batch augments were switched off, scores are one-hot integers.
-    return labels.gt_label if labels.gt_score is None else labels.gt_score.float()
-
-
-def consistency_loss(roi_logits: Tensor, history_logits: Tensor, weights: Tensor) -> Tensor:
+def consistency_loss(roi_logits: Tensor, history_logits: Tensor, area_ratios: Tensor) -> Tensor:
     r"""Second term of Eq. 5, without ω.
 
     .. math::
@@ -236,8 +273,8 @@ def consistency_loss(roi_logits: Tensor, history_logits: Tensor, weights: Tensor
             dtype.
         history_logits (Tensor): Logits that the pasted images got in the last
             iteration, ``(N, K)``; no gradient flows into them.
-        weights (Tensor): λ in [0, 1], ``(N,)``, float32; 0 leaves a sample
-            out.
+        area_ratios (Tensor): λ in [0, 1], ``(N,)``, float32; 0 leaves a
+            sample out.
 
     Returns:
         Tensor: Scalar, float32.
@@ -248,4 +285,4 @@ def consistency_loss(roi_logits: Tensor, history_logits: Tensor, weights: Tensor
         reduction='none',
         log_target=True,
     ).sum(1)
-    return (weights * divergence).mean()
+    return (area_ratios * divergence).mean()
