@@ -1,6 +1,7 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """The history (x^h, y^h, p^h) of RecursiveMix, and what a mixed batch carries to the head."""
 
+from dataclasses import dataclass
 from typing import NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from mmengine.dist import get_rank
 from torch import Tensor
 
-# After so many batches it is no accident that the head found none of them.
+# After so many batches it is no accident that the head found none.
 MOST_UNSEEN = 100
 
 
@@ -34,7 +35,8 @@ class Triple(NamedTuple):
     is_finite: Tensor
 
 
-class Mixing(NamedTuple):
+@dataclass(eq=False)
+class Mixing:
     """What RecursiveMix did to a batch, beyond what the batch's labels say.
 
     Attributes:
@@ -151,9 +153,8 @@ class RMHistory:
 
     Images are not copied: the history holds a reference to those it is given.
 
-    It also numbers the iterations, because the augment's randomness is a
-    function of (seed, rank, iteration) and not a state: see
-    :meth:`next_generator`.
+    It also numbers the iterations, as the augment's randomness is a function
+    of (seed, rank, iteration) and not a state: see :meth:`next_generator`.
 
     Args:
         seed (int): Seed of the box draws, at least 0. Defaults to 0.

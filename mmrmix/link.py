@@ -89,7 +89,9 @@ def _preprocessors(model: nn.Module) -> List[nn.Module]:
 
 def _no_head(model: nn.Module) -> str:
     """Why RecursiveMix cannot mix, for models with and without a head to replace."""
-    problem = 'RecursiveMix mixes with history, but the model has no RMHead to commit it, so nothing would ever be mixed. '
+    problem = (
+        'RecursiveMix mixes with history, but the model has no RMHead to commit it, so nothing would ever be mixed. '
+    )
     if any(hasattr(module, 'head') for module in model.modules()):
         return problem + (
             'Set model.head.type to "mmrmix.RMHead" (omega=0 for no consistency loss) and remove the neck.'

@@ -97,14 +97,17 @@ def test_two_graphs_for_every_way_to_paste(augment):
     assert counter.frame_count == 2
 
 
-def test_a_smaller_last_batch_costs_two_graphs():
+def test_a_smaller_last_batch_costs_graphs_once():
+    """Backbone, losses, and an empty one for the sizes that the head compares."""
     trainer, counter = compiled_trainer('eager')
+    numbers = []
     for _ in range(3):
         for num_samples in (4, 4, 4, 2):
             trainer.step(make_batch(num_samples))
-    assert counter.frame_count <= 4
+        numbers.append(counter.frame_count)
+    assert numbers == [5, 5, 5]
     trainer.step(make_batch(3))
-    assert counter.frame_count <= 6
+    assert counter.frame_count <= 8
 
 
 def test_clearing_the_history_costs_no_graph():
@@ -151,13 +154,13 @@ def compare(backend, rtol, sizes):
 
 @pytest.mark.parametrize('backend, sizes', [('eager', [4, 4, 4, 2, 4]), ('aot_eager', [4, 4, 4, 4])])
 def test_losses_gradients_and_history_equal_the_uncompiled_models(backend, sizes):
-    assert compare(backend, 1e-4, sizes).frame_count == 2 * len(set(sizes))
+    assert compare(backend, 1e-4, sizes).frame_count == 3 * len(set(sizes)) - 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('backend', ['aot_eager', 'inductor'])
 def test_other_backends_with_a_smaller_batch(backend):
-    assert compare(backend, 1e-3, [4, 4, 4, 2, 4]).frame_count <= 4
+    assert compare(backend, 1e-3, [4, 4, 4, 2, 4]).frame_count <= 5
 
 
 def test_compiled_prediction_leaves_the_history():

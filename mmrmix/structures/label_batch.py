@@ -36,9 +36,7 @@ class LabelBatch:
         self._samples: Optional[List[DataSample]] = None
 
     @classmethod
-    def collect(
-        cls, samples: Union['LabelBatch', Sequence[DataSample]], is_multi_label: bool = False
-    ) -> 'LabelBatch':
+    def collect(cls, samples: Union['LabelBatch', Sequence[DataSample]], is_multi_label: bool = False) -> 'LabelBatch':
         """Labels of mmpretrain's samples.
 
         Args:
@@ -74,7 +72,11 @@ class LabelBatch:
         if label is None and score is None:
             raise ValueError(
                 'The samples have no labels to train with: neither gt_score nor '
-                + ('several gt_label made one-hot (data_preprocessor.to_onehot=True).' if is_multi_label else 'gt_label.')
+                + (
+                    'several gt_label made one-hot (data_preprocessor.to_onehot=True).'
+                    if is_multi_label
+                    else 'gt_label.'
+                )
             )
         return cls(label, score)
 

@@ -119,7 +119,8 @@ class TestCurves:
         assert max(entry['effective_classes'] for entry in entries) > 2
 
     def test_nothing_is_ever_mixed(self, tmp_path):
-        entries, _ = run(tmp_path, augments=CUTMIX, epochs=1, interval=1, witness=False)
+        later = dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=9, batch_augments=dict(augments=RM))])
+        entries, _ = run(tmp_path, augments=CUTMIX, epochs=1, interval=1, witness=False, hooks=[later])
         for entry in entries:
             assert entry['area_ratio'] == 0 and 1 <= entry['effective_classes'] <= 2
             assert 'roi_agreement' not in entry

@@ -40,7 +40,7 @@ def step(augment, images, scores):
     mixing = mixing_of(mixed_scores)
     assert mixed is images and same_memory(mixing.inputs, images) and mixing.history is augment.history
     augment.history.commit(mixing, mixed_scores, torch.zeros(len(images), NUM_CLASSES))
-    return SimpleNamespace(**mixing._asdict(), scores=mixed_scores)
+    return SimpleNamespace(**vars(mixing), scores=mixed_scores)
 
 
 def same_memory(first, second):

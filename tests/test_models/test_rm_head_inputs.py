@@ -47,7 +47,10 @@ def test_settings_that_clash(settings, error, message):
 @pytest.mark.parametrize(
     'shape, message',
     [
-        ((2, 7, 7, C), rf'RMHead\(in_channels={C}\).*got shape \(2, 7, 7, {C}\): this one has its channels last.*permute'),
+        (
+            (2, 7, 7, C),
+            rf'RMHead\(in_channels={C}\).*got shape \(2, 7, 7, {C}\): this one has its channels last.*permute',
+        ),
         ((2, 9, 4, 4), rf'RMHead\(in_channels={C}\).*got shape \(2, 9, 4, 4\): set head.in_channels=9'),
     ],
 )

@@ -153,8 +153,8 @@ class RecursiveMix(UsesHistory):
         geometry[:num_mixed, 4] = box_area_ratios(boxes, image_size)[:num_mixed]
         geometry = _to_device(torch.from_numpy(geometry), device)
         device_boxes, area_ratios = geometry.narrow(1, 0, 4), geometry.select(1, 4)
-        if is_finite is not None:
-            area_ratios = area_ratios * fit_batch(is_finite, num_samples)
+        # One layout with and without history, or a compiled head has a graph for each.
+        area_ratios = area_ratios.contiguous() if is_finite is None else area_ratios * fit_batch(is_finite, num_samples)
         order = None
         if not self.with_history:
             order = _to_device(torch.from_numpy(generator.permutation(num_samples)), device)
@@ -222,7 +222,8 @@ def _overlap(first: Tensor, second: Tensor) -> bool:
         return False
     starts = [tensor.data_ptr() for tensor in (first, second)]
     spans = [
-        1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride())) for tensor in (first, second)
+        1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride()))
+        for tensor in (first, second)
     ]
     ends = [start + span * tensor.element_size() for start, span, tensor in zip(starts, spans, (first, second))]
     # Fake tensors say that they lie at 0.

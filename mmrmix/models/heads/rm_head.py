@@ -157,11 +157,10 @@ class RMHead(UsesHistory, LinearClsHead):
         """
         feature_map = self._feature_map(feats)
         target, label, mixing = self._labels(data_samples, feature_map)
-        boxes, area_ratios, history_logits = mixing[1:4] if mixing else self._unmixed(feature_map)
+        image_size, boxes, area_ratios, history_logits = self._pasted(mixing, feature_map)
 
         losses, roi_logits = {}, None
         if self.omega:
-            image_size = mixing.inputs.shape[-2:] if mixing else (1, 1)
             pooled, roi = gap_and_roi_pool(feature_map, boxes, image_size)
             roi_logits = (self.fc if self.share_fc else self.fc_roi)(roi)
             losses['loss_consistency'] = self.omega * consistency_loss(roi_logits, history_logits, area_ratios)
@@ -178,9 +177,7 @@ class RMHead(UsesHistory, LinearClsHead):
     # What is kept from step to step is no part of a compiled graph, whose
     # outputs may be overwritten by its next run.
     @torch.compiler.disable
-    def _finish(
-        self, target: Tensor, mixing: Optional[Mixing], logits: Tensor, roi_logits: Optional[Tensor]
-    ) -> None:
+    def _finish(self, target: Tensor, mixing: Optional[Mixing], logits: Tensor, roi_logits: Optional[Tensor]) -> None:
         if mixing is not None:
             mixing.history.commit(mixing, target, logits)
         if self.keeps_step:
@@ -248,17 +245,22 @@ class RMHead(UsesHistory, LinearClsHead):
                 if is_last
                 else f'set head.in_channels={shape[1]} if it is the map that you want'
             )
-            raise ValueError(f'RMHead(in_channels={self.in_channels}) needs a map (N, C, h, w), got shape {shape}: {fix}.')
+            raise ValueError(
+                f'RMHead(in_channels={self.in_channels}) needs a map (N, C, h, w), got shape {shape}: {fix}.'
+            )
         return feature_map
 
-    def _unmixed(self, feature_map: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """Boxes, λ and p^h of a batch into which nothing was pasted.
+    @torch.compiler.disable
+    def _pasted(self, mixing: Optional[Mixing], feature_map: Tensor) -> Tuple[Tuple[int, int], Tensor, Tensor, Tensor]:
+        """Image size, boxes, λ and p^h; zeros for a batch into which nothing was pasted.
 
         The branch runs in every iteration: ``fc_roi`` always has a gradient
-        (DDP waits for it) and a compiled model has one graph.
+        (DDP waits for it) and a compiled model has one graph for all.
         """
+        if mixing is not None:
+            return tuple(mixing.inputs.shape[-2:]), mixing.boxes, mixing.area_ratios, mixing.history_logits
         zeros = feature_map.new_zeros(len(feature_map), self.num_classes, dtype=torch.float32)
-        return zeros.new_zeros(len(zeros), 4), zeros.new_zeros(len(zeros)), zeros
+        return tuple(feature_map.shape[-2:]), zeros.new_zeros(len(zeros), 4), zeros.new_zeros(len(zeros)), zeros
 
 
 def consistency_loss(roi_logits: Tensor, history_logits: Tensor, area_ratios: Tensor) -> Tensor:
