@@ -191,7 +191,7 @@ class TestAgain:
         assert [link_history(model) for model in (first, second)] == histories
 
     def test_augments_that_are_switched_on_late(self):
-        """mmpretrain decides on one-hot labels when it builds the preprocessor."""
+        """Mmpretrain decides on one-hot labels when it builds the preprocessor."""
         for kind in ('ClsDataPreprocessor', 'mmrmix.BatchDataPreprocessor'):
             config = dict(num_classes=10, type=kind, mean=[0.0] * 3, std=[1.0] * 3)
             model = MODELS.build(
@@ -232,7 +232,7 @@ class TestSeed:
     def test_it_decides_the_boxes(self):
         def boxes(seed):
             model = build_classifier()
-            history = link_history(model, seed=seed)
+            link_history(model, seed=seed)
             train(model, steps=1)
             return mixing_in(model.data_preprocessor(make_batch(image_size=(64, 64)), training=True)).boxes.tolist()
 

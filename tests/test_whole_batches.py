@@ -195,14 +195,17 @@ class TestPreprocessor:
     def test_batch_augments_as_mmpretrains(self, augment):
         settings = dict(num_classes=10, batch_augments=dict(augments=augment), **STATISTICS)
         data = dict(inputs=torch.randint(255, (6, 1, 8, 8), dtype=torch.uint8), data_samples=labelled(6))
+        whole = dict(data, data_samples=LabelBatch.collect(data['data_samples']))
         results = []
         for preprocessor in (BatchDataPreprocessor(**settings), ClsDataPreprocessor(**settings)):
-            np.random.seed(3)
-            torch.manual_seed(3)
-            results.append(preprocessor(deepcopy(data), True))
-        assert torch.equal(results[0]['inputs'], results[1]['inputs'])
-        expected = torch.stack([sample.gt_score for sample in results[1]['data_samples']])
-        assert torch.equal(results[0]['data_samples'].gt_score, expected)
+            for batch in (data, whole):
+                np.random.seed(3)
+                torch.manual_seed(3)
+                results.append(preprocessor(deepcopy(batch), True))
+        for result in results[:3]:
+            assert torch.equal(result['inputs'], results[3]['inputs'])
+            scores = [sample.gt_score for sample in result['data_samples']]
+            assert torch.equal(torch.stack(scores), results[3]['data_samples'].gt_score)
 
     def test_crops_before_it_normalises_and_only_in_training(self):
         preprocessor = BatchDataPreprocessor(crop_padding=3, flip_prob=0.5, **STATISTICS)
@@ -233,20 +236,23 @@ class TestPreprocessor:
             BatchDataPreprocessor(crop_padding=-1)
         with pytest.raises(ValueError, match=r'flip_prob=1.5 must lie in \[0, 1\]'):
             BatchDataPreprocessor(flip_prob=1.5)
-        data = dict(inputs=torch.zeros(2, 1, 4, 4, dtype=torch.uint8), data_samples=labelled(2))
+        data = dict(inputs=torch.zeros(2, 1, 4, 4, dtype=torch.uint8))
+        data['data_samples'] = LabelBatch(torch.tensor([1, 2]))
         with pytest.raises(ValueError, match=r'set data_preprocessor[.]num_classes'):
             BatchDataPreprocessor(to_onehot=True)(data)
-        data['data_samples'] = [DataSample().set_gt_label([1, 2]), DataSample().set_gt_label([3])]
-        with pytest.raises(ValueError, match=r'3 labels for 2 images.*ClsDataPreprocessor'):
+        data['data_samples'] = LabelBatch(torch.tensor([1, 2, 3]))
+        with pytest.raises(ValueError, match='3 labels came for 2 images'):
             BatchDataPreprocessor()(data)
+        data['data_samples'] = labelled(2)
+        with pytest.raises(AssertionError, match='not set `num_classes`'):  # mmpretrain's own.
+            BatchDataPreprocessor(to_onehot=True)(data)
 
-    def test_nothing_waits_for_the_device(self, monkeypatch):
+    def test_nothing_waits_for_the_device(self):
         """As in test_no_synchronisation.py: tensors of the meta device have no values."""
         try:
             torch.nn.functional.one_hot(torch.zeros(1, dtype=torch.long, device='meta'), 2)
         except RuntimeError:
             pytest.skip('one_hot of torch 2.1 does not take tensors of the meta device')
-        monkeypatch.setattr(torch.Tensor, 'data_ptr', id)
         augment = RecursiveMix()
         augment.history = RMHistory()
         batch_augments = dict(augments=augment)

@@ -240,7 +240,12 @@ class RMHistoryHook(Hook):
                 'can read. Upgrade mmrmix, or go on without it: custom_hooks=[dict(type="mmrmix.RMHistoryHook", '
                 'save="none")].'
             )
-        now, then = self._settings(runner), self._resumed['settings']
+        # None in a rank that the saved run did not have: the settings differ then.
+        triple = dict(enumerate(self._resumed['triples'])).get(get_rank())
+        now, then = self._settings(runner), dict(self._resumed['settings'])
+        heads, _ = history_users(runner.model)
+        if triple is not None and heads:
+            now['number of classes'], then['number of classes'] = heads[0].num_classes, triple['scores'].shape[1]
         changes = [f'{name} {then.get(name)} → {now[name]}' for name in now if now[name] != then.get(name)]
         if changes:
             runner.logger.warning(
@@ -248,7 +253,6 @@ class RMHistoryHook(Hook):
                 f'{", ".join(changes)}. Training continues with an empty history; the first batch is not mixed.'
             )
             return
-        triple = self._resumed['triples'][get_rank()]
         device = next(runner.model.parameters()).device
         if triple is not None:
             triple = Triple(**{name: value.to(device) for name, value in triple.items()})

@@ -189,7 +189,9 @@ class RMHead(UsesHistory, LinearClsHead):
     ) -> Tuple[Tensor, Optional[Tensor], Optional[Mixing]]:
         """Target ``(N, K)`` or ``(N,)``, classes ``(N,)`` for the accuracy, and what RecursiveMix did."""
         self.check_linked()
-        labels = LabelBatch.collect(data_samples, is_multi_label=self.thr is not None).to(feature_map.device)
+        labels = LabelBatch.collect(data_samples, is_multi_label=self.thr is not None)
+        mixing = mixing_of(labels.gt_score)
+        labels = labels.to(feature_map.device)
         scores = labels.gt_score
         if scores is not None and scores.shape[1] != self.num_classes:
             raise ValueError(
@@ -206,7 +208,7 @@ class RMHead(UsesHistory, LinearClsHead):
         label = None
         if self.cal_acc:
             label = target.argmax(1) if labels.gt_label is None else labels.gt_label
-        return target, label, mixing_of(scores)
+        return target, label, mixing
 
     def _get_predictions(self, cls_score: Tensor, data_samples: Optional[List[DataSample]]) -> List[DataSample]:
         """What :meth:`predict` makes of the logits, by softmax or, with ``thr``, by sigmoid."""
