@@ -177,7 +177,9 @@ def resumed(folder):
     return results
 
 
-def main(rank, world_size, folder):
+def join(rank, world_size, folder):
+    """Become one of the processes, which meet in a file."""
+    os.environ.setdefault('LOCAL_RANK', str(rank))
     torch.set_num_threads(1)
     dist.init_process_group(
         'gloo',
@@ -186,6 +188,10 @@ def main(rank, world_size, folder):
         world_size=world_size,
         timeout=timedelta(seconds=30),
     )
+
+
+def main(rank, world_size, folder):
+    join(rank, world_size, folder)
     init_default_scope('mmpretrain')
     plain = dict(type='LinearClsHead', augments=CUTMIX)
     torch.save(
@@ -206,5 +212,4 @@ def main(rank, world_size, folder):
 
 
 if __name__ == '__main__':
-    os.environ.setdefault('LOCAL_RANK', sys.argv[1])
     main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
