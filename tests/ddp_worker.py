@@ -165,14 +165,23 @@ def resumed(folder):
         ),
         iterations=dict(cuts=(2, 6, -8, 11), hooks=[*HOOKS_FOR_RESUME, dict(type='SaveAnywhere')]),
     )
+    # As the demo and the mini configs train.
+    channels_last = [*HOOKS_FOR_RESUME, dict(type='mmrmix.ChannelsLastHook')]
+    settings.update(
+        {
+            'epochs, channels-last': dict(cuts=(1, 3, 5), hooks=channels_last),
+            'iterations, channels-last': dict(cuts=(2, 6, 9), hooks=channels_last, optim_wrapper=ACCUMULATION),
+        }
+    )
     results = {}
-    for loop, extra in settings.items():
+    for name, extra in settings.items():
+        loop = 'epochs' if name.startswith('epochs') else 'iterations'
         cuts = extra.pop('cuts')
         config = {**settings_for(loop, interval=2 if loop == 'iterations' else 1), **LAUNCHED, **extra, 'reset': None}
         config['default_hooks']['checkpoint'].update(save_best='auto')
-        results[loop] = [
-            train_with_cuts(folder / f'{loop}_{name}', at, **config)
-            for name, at in (('unbroken', ()), ('broken', cuts))
+        results[name] = [
+            train_with_cuts(folder / f'{name}_{what}', at, **config)
+            for what, at in (('unbroken', ()), ('broken', cuts))
         ]
     return results
 

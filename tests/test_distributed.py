@@ -82,7 +82,10 @@ def test_no_collective_of_our_hooks(ranks):
         assert rank['run_collectives'] == rank['plain_run_collectives']
 
 
-@pytest.mark.parametrize('loop', ['epochs', 'iterations'])
+RESUMED = ['epochs', 'iterations', 'epochs, channels-last', 'iterations, channels-last']
+
+
+@pytest.mark.parametrize('loop', RESUMED)
 def test_resume_is_exact(ranks, loop):
     for rank in ranks:
         unbroken, broken = rank['resumed'][loop]

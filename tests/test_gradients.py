@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 
 from .gradients_worker import OPTIONS
-from .processes import run_workers
+from .processes import ROOT, run_workers
 
 pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason='torch was built without gloo')
 
@@ -37,6 +37,11 @@ def test_reduced_gradient_is_the_mean(ranks, option, start):
 @pytest.mark.parametrize('option', OPTIONS)
 def test_torch_does_not_warn_of_strides(ranks, option):
     assert not [message for rank in ranks for message in rank[option]['warnings'] if 'strides' in message]
+
+
+def test_make_hides_no_warnings():
+    """They are how torch tells of such gradients."""
+    assert 'PYTHONWARNINGS' not in (ROOT / 'Makefile').read_text()
 
 
 def test_communication_hooks_stay(ranks):
