@@ -14,6 +14,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
 
+from mmrmix.models.backbones.initialized_backbone import ensure_initialization
+
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -75,6 +77,9 @@ def load_config(args: argparse.Namespace) -> Config:
 def build_runner(cfg: Config) -> Runner:
     """Build the runner, also for several processes on a machine without GPU.
 
+    Backbones that are to start from all weights of a checkpoint do so, even if
+    their classes have other ideas (:func:`~mmrmix.models.initialized_backbone`).
+
     mmengine's launchers select a CUDA device before they look at the backend,
     so without one the process group (gloo) is made here, and DDP is told to
     take no device. SyncBN works on GPUs only and becomes BN there.
@@ -91,6 +96,7 @@ def build_runner(cfg: Config) -> Runner:
     num_replaced = 0
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         num_replaced = _prepare_for_cpus(cfg)
+    ensure_initialization(cfg.get('model'))
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if num_replaced:
         runner.logger.info(
