@@ -25,8 +25,6 @@ UPSTREAM_PIP := $(UPSTREAM_VENV)/bin/python -m pip install --disable-pip-version
 HAS := $(PY) -c 'import sys; from importlib.util import find_spec; sys.exit(not all(map(find_spec, sys.argv[1:])))'
 # The checkout itself is what runs, also in a shared environment.
 export PYTHONPATH := $(CURDIR)
-# mmpretrain and mmengine warn of their own deprecations at every start.
-export PYTHONWARNINGS := ignore
 
 .PHONY: help env env-full demo benchmark reproduce-mini figures transfer scenes test test-slow test-install env-upstream test-upstream crash-test docs docs-links lint format clean
 

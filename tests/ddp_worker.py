@@ -165,19 +165,30 @@ def resumed(folder):
         ),
         iterations=dict(cuts=(2, 6, -8, 11), hooks=[*HOOKS_FOR_RESUME, dict(type='SaveAnywhere')]),
     )
+    # As the demo and the mini configs train.
+    channels_last = [*HOOKS_FOR_RESUME, dict(type='mmrmix.ChannelsLastHook')]
+    settings.update(
+        {
+            'epochs, channels-last': dict(cuts=(1, 3, 5), hooks=channels_last),
+            'iterations, channels-last': dict(cuts=(2, 6, 9), hooks=channels_last, optim_wrapper=ACCUMULATION),
+        }
+    )
     results = {}
-    for loop, extra in settings.items():
+    for name, extra in settings.items():
+        loop = 'epochs' if name.startswith('epochs') else 'iterations'
         cuts = extra.pop('cuts')
         config = {**settings_for(loop, interval=2 if loop == 'iterations' else 1), **LAUNCHED, **extra, 'reset': None}
         config['default_hooks']['checkpoint'].update(save_best='auto')
-        results[loop] = [
-            train_with_cuts(folder / f'{loop}_{name}', at, **config)
-            for name, at in (('unbroken', ()), ('broken', cuts))
+        results[name] = [
+            train_with_cuts(folder / f'{name}_{what}', at, **config)
+            for what, at in (('unbroken', ()), ('broken', cuts))
         ]
     return results
 
 
-def main(rank, world_size, folder):
+def join(rank, world_size, folder):
+    """Become one of the processes, which meet in a file."""
+    os.environ.setdefault('LOCAL_RANK', str(rank))
     torch.set_num_threads(1)
     dist.init_process_group(
         'gloo',
@@ -186,6 +197,10 @@ def main(rank, world_size, folder):
         world_size=world_size,
         timeout=timedelta(seconds=30),
     )
+
+
+def main(rank, world_size, folder):
+    join(rank, world_size, folder)
     init_default_scope('mmpretrain')
     plain = dict(type='LinearClsHead', augments=CUTMIX)
     torch.save(
@@ -206,5 +221,4 @@ def main(rank, world_size, folder):
 
 
 if __name__ == '__main__':
-    os.environ.setdefault('LOCAL_RANK', sys.argv[1])
     main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

@@ -81,3 +81,22 @@ def options(data, epochs=2):
         'default_hooks.logger.interval=1',
         'log_processor.window_size=1',
     ]
+
+
+def run_workers(module, folder, number=2):
+    """Run ``python -m module RANK NUMBER FOLDER`` in several processes, which meet in a file, so no port can be taken."""
+    commands = [[sys.executable, '-m', module, str(rank), str(number), str(folder)] for rank in range(number)]
+    logs = [folder / f'log{rank}.txt' for rank in range(number)]
+    processes = []
+    try:
+        for rank, (command, log) in enumerate(zip(commands, logs)):
+            environment = {**ENVIRONMENT, 'GLOO_SOCKET_IFNAME': 'lo', 'LOCAL_RANK': str(rank)}
+            with log.open('w') as file:
+                process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+            processes.append(process)
+        # A collective that waits in vain gives up after 30 s by itself.
+        codes = [process.wait(timeout=240) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert codes == [0] * number, '\n'.join(log.read_text()[-2000:] for log in logs)

@@ -1,19 +1,13 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """Two real processes with gloo on CPU; see ddp_worker.py for what they run."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 import torch.distributed as dist
 
+from .processes import run_workers
 from .test_engine.test_resume import assert_same_bits, settings_for
 from .test_engine.test_rm_history_hook import train
-
-ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason='torch was built without gloo')
 
@@ -26,35 +20,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope='module')
 def ranks(folder):
     """What each of the two processes found."""
-    # They meet in a file, so no port can be taken.
-    environment = {
-        **os.environ,
-        'PYTHONPATH': str(ROOT),
-        'OMP_NUM_THREADS': '1',
-        'GLOO_SOCKET_IFNAME': 'lo',
-        'CUDA_VISIBLE_DEVICES': '',
-    }
-    command = [sys.executable, '-m', 'tests.ddp_worker']
-    logs = [folder / f'log{rank}.txt' for rank in range(2)]
-    processes = []
-    try:
-        for rank in range(2):
-            with logs[rank].open('w') as log:
-                processes.append(
-                    subprocess.Popen(
-                        [*command, str(rank), '2', str(folder)],
-                        cwd=ROOT,
-                        env={**environment, 'LOCAL_RANK': str(rank)},
-                        stdout=log,
-                        stderr=subprocess.STDOUT,
-                    )
-                )
-        # A collective that waits in vain gives up after 30 s by itself.
-        codes = [process.wait(timeout=120) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert codes == [0, 0], '\n'.join(log.read_text()[-2000:] for log in logs)
+    run_workers('tests.ddp_worker', folder)
     return [torch.load(folder / f'rank{rank}.pth', weights_only=False) for rank in range(2)]
 
 
@@ -116,7 +82,10 @@ def test_no_collective_of_our_hooks(ranks):
         assert rank['run_collectives'] == rank['plain_run_collectives']
 
 
-@pytest.mark.parametrize('loop', ['epochs', 'iterations'])
+RESUMED = ['epochs', 'iterations', 'epochs, channels-last', 'iterations, channels-last']
+
+
+@pytest.mark.parametrize('loop', RESUMED)
 def test_resume_is_exact(ranks, loop):
     for rank in ranks:
         unbroken, broken = rank['resumed'][loop]

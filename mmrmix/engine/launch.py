@@ -14,6 +14,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
 
+from mmrmix.models.backbones.initialized_backbone import ensure_initialization
+
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -75,6 +77,9 @@ def load_config(args: argparse.Namespace) -> Config:
 def build_runner(cfg: Config) -> Runner:
     """Build the runner, also for several processes on a machine without GPU.
 
+    Backbones that are to start from all weights of a checkpoint do so, even if
+    their classes have other ideas (:func:`~mmrmix.models.initialized_backbone`).
+
     mmengine's launchers select a CUDA device before they look at the backend,
     so without one the process group (gloo) is made here, and DDP is told to
     take no device. SyncBN works on GPUs only and becomes BN there.
@@ -90,21 +95,8 @@ def build_runner(cfg: Config) -> Runner:
     """
     num_replaced = 0
     if cfg.launcher != 'none' and not torch.cuda.is_available():
-        if cfg.launcher != 'pytorch':
-            raise ValueError(
-                f'launcher="{cfg.launcher}" needs GPUs and there is none here: use tools/dist_train.sh, which '
-                'trains several processes on CPUs.'
-            )
-        options = dict(cfg.get('env_cfg', {}).get('dist_cfg', {}))
-        timeout = {'timeout': datetime.timedelta(seconds=options['timeout'])} if 'timeout' in options else {}
-        distributed.init_process_group(backend='gloo', **timeout)
-        wrapper = dict(
-            type='MMDistributedDataParallel',
-            broadcast_buffers=False,
-            find_unused_parameters=cfg.get('find_unused_parameters', False),
-        )
-        cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
-        num_replaced = _replace_sync_batchnorm(cfg.get('model'))
+        num_replaced = _prepare_for_cpus(cfg)
+    ensure_initialization(cfg.get('model'))
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if num_replaced:
         runner.logger.info(
@@ -159,6 +151,28 @@ def missing_data_explained(cfg: Config) -> Iterator[None]:
                     'the evaluators.'
                 ) from error
         raise
+
+
+def _prepare_for_cpus(cfg: Config) -> int:
+    """Make the process group (gloo) and settings of DDP for CPUs; in how many places SyncBN was replaced."""
+    if cfg.launcher != 'pytorch':
+        raise ValueError(
+            f'launcher="{cfg.launcher}" needs GPUs and there is none here: use tools/dist_train.sh, which '
+            'trains several processes on CPUs.'
+        )
+    if not distributed.is_initialized():
+        options = dict(cfg.get('env_cfg', {}).get('dist_cfg', {}))
+        timeout = {'timeout': datetime.timedelta(seconds=options['timeout'])} if 'timeout' in options else {}
+        distributed.init_process_group(backend='gloo', **timeout)
+    # FlexibleRunner takes both from its strategy, Runner from the config itself.
+    is_flexible = 'strategy' in cfg
+    settings, wrapper_name = (cfg.strategy, 'model_wrapper') if is_flexible else (cfg, 'model_wrapper_cfg')
+    wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
+    if not is_flexible:
+        wrapper['find_unused_parameters'] = cfg.get('find_unused_parameters', False)
+    settings[wrapper_name] = {**wrapper, **(settings.get(wrapper_name) or {}), 'device_ids': None}
+    is_converted = settings.pop('sync_bn', None) is not None
+    return _replace_sync_batchnorm(cfg.get('model')) + is_converted
 
 
 def _replace_sync_batchnorm(part: Any) -> int:

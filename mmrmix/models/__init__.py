@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from .backbones import DenseNet_CIFAR, PyramidNet, pyramid_vision_transformer_v2
+from .backbones import DenseNet_CIFAR, PyramidNet, initialized_backbone, pyramid_vision_transformer_v2
 from .batch_augments import RecursiveMix
 from .batch_data_preprocessor import BatchDataPreprocessor
 from .heads import RMHead
@@ -12,5 +12,6 @@ __all__ = [
     'PyramidNet',
     'RMHead',
     'RecursiveMix',
+    'initialized_backbone',
     'pyramid_vision_transformer_v2',
 ]

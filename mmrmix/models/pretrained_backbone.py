@@ -20,7 +20,14 @@ class PretrainedBackbone(PretrainedInit):
     mmengine's ``Pretrained`` takes what fits and warns about the rest, so that
     a detector may train for days on a backbone that was initialised in part.
     Here every parameter and buffer of the backbone must be in the file with
-    its shape, and every weight of the file's backbone must be in the model.
+    its shape, and every weight of the file's backbone must be in the model,
+    and nothing that is initialised later touches them.
+
+    Some classes read nothing of ``init_cfg`` but the checkpoint's name and
+    never come here: SwinTransformer, PVT, PVTv2 and PIDNet of mmdetection and
+    mmsegmentation. For them write ``type='mmrmix.InitializedBackbone'``
+    (:func:`~mmrmix.models.initialized_backbone`); the tools of this package
+    do so by themselves.
 
     Args:
         checkpoint (str): Path or URL of a checkpoint of this package, of
@@ -44,8 +51,15 @@ class PretrainedBackbone(PretrainedInit):
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the weights do not fit; the module is as it was.
+            ValueError: If the weights do not fit, or other initialisations
+                stand beside this one; the module is as it was.
         """
+        init_cfg = getattr(module, 'init_cfg', None)
+        if isinstance(init_cfg, (list, tuple)) and len(init_cfg) > 1:
+            raise ValueError(
+                f'init_cfg of {type(module).__name__} has {len(init_cfg)} entries. PretrainedBackbone initialises every '
+                'weight: write init_cfg=dict(type="mmrmix.PretrainedBackbone", checkpoint=PATH) alone.'
+            )
         try:
             state_dict = backbone_weights(_load_checkpoint(self.checkpoint, map_location=self.map_location))
         except FileNotFoundError as error:
@@ -62,9 +76,24 @@ class PretrainedBackbone(PretrainedInit):
             )
         # What may lack are BatchNorm's counters, which old files do not have.
         module.load_state_dict(state_dict, strict=False)
+        _keep_weights(module, self.checkpoint)
         if hasattr(module, '_params_init_info'):  # What mmengine logs of every weight.
             update_init_info(module, init_info=self._get_init_info())
         print_log(f'Backbone: all {len(state_dict)} tensors of {self.checkpoint} loaded, none missing.', 'current')
+
+
+def _keep_weights(module: nn.Module, checkpoint: str) -> None:
+    """Tell all who would initialise after this that it is done.
+
+    mmengine initialises children after their parent; they are marked as
+    initialised. Classes that have a method of their own leave weights alone
+    where ``init_cfg`` is of mmengine's type ``Pretrained``.
+    """
+    for part in (module, *module.children()):
+        if hasattr(part, 'init_weights'):
+            part.is_init = True
+    if hasattr(module, 'init_cfg'):
+        module.init_cfg = dict(type='Pretrained', checkpoint=checkpoint)
 
 
 def backbone_weights(checkpoint: Mapping) -> Dict[str, Tensor]:

@@ -7,8 +7,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.registry import MODEL_WRAPPERS
 from mmpretrain.registry import HOOKS
 
+from mmrmix.engine.hooks.channels_last_hook import convert_weights
 from mmrmix.models.batch_data_preprocessor import random_crop_flip
 from tests.processes import load_tool
 from tests.utils import TINY_BACKBONE
@@ -88,6 +90,23 @@ def test_channels_last_once(tmp_path):
     number = len(runner.model.data_preprocessor._forward_pre_hooks)
     hook.before_val(runner)
     assert len(runner.model.data_preprocessor._forward_pre_hooks) == number
+
+
+def test_weights_that_a_wrapper_keeps(monkeypatch):
+    """FSDP and DeepSpeed have flattened them when the hook comes."""
+
+    class Sharded(torch.nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+
+    monkeypatch.setitem(MODEL_WRAPPERS.module_dict, 'Sharded', Sharded)
+    with pytest.raises(ValueError) as caught:
+        convert_weights(Sharded(torch.nn.Conv2d(2, 2, 3)))
+    assert str(caught.value) == (
+        'ChannelsLastHook cannot convert weights that Sharded keeps in a form of its own: leave --channels-last (the '
+        'hook) out, or train with MMDistributedDataParallel.'
+    )
 
 
 @pytest.mark.parametrize('num_channels', [1, 3])

@@ -74,7 +74,7 @@ class BFloat16OptimWrapper(OptimWrapper):
         return torch.autocast('cpu', dtype=torch.bfloat16)
 
 
-def build_runner(
+def config_of_a_run(
     tmp_path,
     augments=RM,
     probs=None,
@@ -86,7 +86,7 @@ def build_runner(
     num_classes=10,
     **settings,
 ):
-    """A runner of a tiny RM classifier on CPU; ``settings`` are further keys of its config."""
+    """Config of a tiny RM classifier on CPU; ``settings`` are further keys of it."""
     loader = dict(batch_size=4, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True))
     config = dict(
         model=dict(
@@ -106,7 +106,11 @@ def build_runner(
         work_dir=str(tmp_path),
         experiment_name=uuid.uuid4().hex,
     )
-    return Runner.from_cfg({**config, **settings})
+    return {**config, **settings}
+
+
+def build_runner(*args, **kwargs):
+    return Runner.from_cfg(config_of_a_run(*args, **kwargs))
 
 
 def train(*args, **kwargs):
