@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmrmix import config_path
+from mmrmix.engine.cfg_options import CfgOptions, read_config
 
 # Heads that are one linear layer with softmax, as RMHead is.
 LINEAR_HEADS = ('LinearClsHead', 'VisionTransformerClsHead', 'MultiLabelLinearClsHead')
@@ -219,8 +220,7 @@ def convert(args: argparse.Namespace) -> List[str]:
     """
     options = args.cfg_options or {}
     path, expression = base_of(args.config, args.out)
-    cfg = Config.fromfile(path)
-    cfg.merge_from_dict(options)
+    cfg = read_config(path, options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     model = cfg.get('model') or {}
     if name_of(model) != 'ImageClassifier' or name_of(model.get('head')) == 'RMHead':
@@ -262,7 +262,7 @@ def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--keep-augments', action='store_true', help='keep Mixup, CutMix, … beside RecursiveMix, each equally often'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='further settings')
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='further settings')
     return parser.parse_args(arguments)
 
 

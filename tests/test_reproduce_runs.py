@@ -2,6 +2,7 @@
 """Runs of tools/reproduce.py: their states, commands, and how they go on."""
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -164,6 +165,25 @@ def test_wrong_arguments_are_explained(wrong, message, tmp_path, monkeypatch, ca
         main(monkeypatch, *wrong, '--out', tmp_path / 'out')
     assert message in f'{error.value} {capsys.readouterr().err}'
     assert not (tmp_path / 'out').exists()
+
+
+def test_the_reported_command_repeats_it(tmp_path, monkeypatch):
+    """All that its numbers depend on stands in the report, whatever was given: only place and speed do not."""
+    tool = load_tool('reproduce.py')
+    given = ['run', 'table3', 'figure5', '--scale', 'paper', '--seeds', '4', '--gpus-per-run', '2', '--rows', 'a b']
+    given += ['--groups', 'ResNet', '--cfg-options', 'train_cfg.max_epochs=6', '--cfg-options', 'model.x="[1, 2]"']
+
+    def parse(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['reproduce.py', *arguments])
+        return tool.parse_args()
+
+    args = parse(*given, '--jobs', '3', '--out', str(tmp_path))
+    program, name, *printed = shlex.split(tool.command(args))
+    assert (program, name) == ('python', 'tools/reproduce.py')
+    again = parse(*printed)
+    different = {key for key, value in vars(args).items() if getattr(again, key) != value}
+    assert different == {'jobs', 'out'}
+    assert again.cfg_options == ['train_cfg.max_epochs=6', 'model.x="[1, 2]"']
 
 
 def test_only_one_trains(tmp_path):

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import torch
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
+
+from .cfg_options import CfgOptions, read_config
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -27,7 +29,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help='override settings of the config: model.head.omega=0.5 optim_wrapper.optimizer.lr=0.1; '
         'lists as key="[a,b]" or key=a,b',
@@ -52,12 +54,12 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Returns:
         Config: Ready for further options of the tool.
+
+    Raises:
+        ValueError: See :func:`read_config`.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, {'launcher': args.launcher, **(args.cfg_options or {})})
     if cfg.get('default_scope') == 'mmpretrain':
         _set_mmpretrain_loader_defaults(cfg)
     if args.no_pin_memory:

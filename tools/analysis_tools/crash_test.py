@@ -57,7 +57,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--port', type=int, default=29600, help='of the processes (%(default)s)')
     parser.add_argument('--timeout', type=float, default=120, help='seconds that survivors have to stop (%(default)s)')
     parser.add_argument('--out', type=Path, help='append the table to this Markdown file')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='as of tools/train.py')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE', help='as of tools/train.py'
+    )
     return parser.parse_args()
 
 

@@ -11,8 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
+from mmrmix.engine.cfg_options import CfgOptions, read_config
 from mmrmix.engine.logs import read_log
 
 from .experiments import IMAGENET, INSTANCES, SEGMENTATION, Experiment, Training
@@ -172,16 +173,13 @@ def batch_of(config: str) -> List[int]:
 
 
 _parser = argparse.ArgumentParser()
-_parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+_parser.add_argument('--cfg-options', nargs='+', action=CfgOptions)
 
 
 @lru_cache(maxsize=None)
 def load(config: str, options: Tuple[str, ...]) -> Config:
     """A config with options of the command line."""
-    cfg = Config.fromfile(CONFIGS / config)
-    if options:
-        cfg.merge_from_dict(_parser.parse_args(['--cfg-options', *options]).cfg_options)
-    return cfg
+    return read_config(CONFIGS / config, _parser.parse_args(['--cfg-options', *options]).cfg_options)
 
 
 @lru_cache(maxsize=None)

@@ -22,9 +22,10 @@ from typing import List, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from torch import nn
 
+from mmrmix.engine.cfg_options import CfgOptions
 from mmrmix.engine.launch import missing_data_explained
 from mmrmix.visualization import (
     MixedBatches,
@@ -51,7 +52,7 @@ def parse_args() -> argparse.Namespace:
         '--num-images', type=int, help='so many images of the batch (default: 24, with several iterations 4)'
     )
     parser.add_argument('--seed', type=int, default=0, help='seed of data order, crops and boxes (default: 0)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override the config')
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='override the config')
     args = parser.parse_args()
     args.iterations = sorted(set(args.iterations))
     if args.num_images is None:
