@@ -36,13 +36,15 @@ help:  ## List the targets
 $(PY):
 	$(PYTHON) -m venv $(VENV)
 
+BY_HAND := To run the tools yourself: source $(VENV)/bin/activate && export PYTHONPATH=$(CURDIR)
+
 # Minutes for torch (2.5 GB of downloads), seconds for the rest: classification
 # needs no compiled operators, so mmcv is built without them.
 env: $(PY)  ## Environment for training: torch, mmengine, mmcv (pure Python), mmpretrain
 	@$(HAS) torch torchvision mmengine mmcv mmpretrain matplotlib || { \
 	    echo "Installing torch and the mm packages into $(VENV): about 5 minutes …"; \
 	    $(PIP) setuptools wheel ninja psutil packaging numpy torch torchvision && \
-	    $(PIP) onedl-mmengine onedl-mmpretrain onedl-mmcv -r requirements/runtime.txt; }
+	    $(PIP) onedl-mmengine onedl-mmpretrain onedl-mmcv -r requirements/runtime.txt && echo "$(BY_HAND)"; }
 
 # A wheel that pip built without operators is cached under the same name, hence
 # --no-cache-dir; the import shows which one came out.
@@ -62,6 +64,7 @@ demo: env  ## Train RecursiveMix on Fashion-MNIST, evaluate, draw
 	$(PY) tools/visualization/browse_mix.py $(DEMO_CONFIG) --out $(DEMO)/mixed_batch.png
 	$(PY) tools/analysis_tools/plot_curves.py $(DEMO) --out $(DEMO)/curves.png
 	@echo "Done: log, checkpoints, metrics.json, mixed_batch.png and curves.png are in $(DEMO)."
+	@echo "$(BY_HAND)"
 
 scenes: env-full  ## Build the fashion scenes in data/fashion_scenes, where they are missing
 	$(PY) tools/dataset_tools/prepare_fashion_mnist.py

@@ -1,7 +1,10 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """The lines that README and docs tell to write: they keep what a config has, and train."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from mmengine.config import Config
@@ -75,3 +78,18 @@ def test_the_lines_train(name, base, tmp_path):
     link_history(model)
     logs = [model.train_step(make_batch(), sgd(model)) for _ in range(3)]
     assert [log['loss_consistency'] > 0 for log in logs] == [False, True, True]
+
+
+def test_by_hand():
+    """The first line makes the others work in the environment of `make env`, which has no mmrmix."""
+    (block,) = re.findall(r'```bash\n(source .+?)```', PAGES[0].read_text(), re.DOTALL)
+    setup, *lines = block.splitlines()
+    activate, export = setup.split('    #')[0].split(' && ')
+    assert (activate, export) == ('source .venv/bin/activate', 'export PYTHONPATH=$PWD')
+    assert export in (ROOT / 'docs/get_started.md').read_text()
+    scripts = [line.split()[1] for line in lines]
+    assert len(scripts) == 5 and all((ROOT / script).is_file() for script in scripts)
+    command = f'{export} && exec {sys.executable} {scripts[1]} --help'
+    environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    result = subprocess.run(['bash', '-c', command], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert 'usage: train.py' in result.stdout, result.stderr

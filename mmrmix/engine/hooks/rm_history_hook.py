@@ -103,7 +103,7 @@ class RMHistoryHook(Hook):
                 RMHead, or if what the checkpoint holds is no history of this
                 package.
         """
-        classes = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes')
+        classes = (getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}).get('classes')
         heads, _ = history_users(runner.model)
         for head in heads:
             if classes and len(classes) != head.num_classes:
