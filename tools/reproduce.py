@@ -134,12 +134,13 @@ def check(runs: List[Run], args: argparse.Namespace) -> None:
     Raises:
         SystemExit: With what to do.
     """
-    changed = [str(run.work_dir) for run in runs if run.state() == 'changed']
+    changed = [run for run in runs if run.state() == 'changed']
     if changed:
-        listed = '\n  '.join(changed[:10])
+        listed = '\n  '.join(str(run.work_dir) for run in changed[:10])
+        reasons = '\n'.join(sorted({run.difference() for run in changed}))
         sys.exit(
-            f'{len(changed)} of {len(runs)} runs were made with other settings than those of today:\n  {listed}\n'
-            'Remove their folders to train them again, or choose another --out.'
+            f'{len(changed)} of {len(runs)} runs were made with settings that differ from those of today:\n  {listed}\n'
+            f'{reasons}\nOr choose another --out, or remove these folders to train them again.'
         )
     gpus = torch.cuda.device_count()
     needed = max((run.processes for run in runs), default=1)

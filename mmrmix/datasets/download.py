@@ -39,8 +39,8 @@ class DownloadExplained(BaseDataset):
             list[dict]: ``img`` and ``gt_label`` of each image.
 
         Raises:
-            RuntimeError: If the files are neither there nor to be had; says
-                what to put where.
+            RuntimeError: If the files are neither there nor to be had, see
+                :func:`not_downloaded`.
         """
         try:
             return super().load_data_list()

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from torch import distributed
 
 from .cfg_options import CfgOptions, read_config
+from .screen import HeaderHook, quiet
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -33,6 +34,9 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override settings of the config: model.head.omega=0.5 optim_wrapper.optimizer.lr=0.1; '
         'lists as key="[a,b]" or key=a,b',
+    )
+    parser.add_argument(
+        '--verbose', action='store_true', help='show all of the log on the screen, and tracebacks of all errors'
     )
     parser.add_argument('--no-pin-memory', action='store_true', help='do not copy batches to pinned memory')
     parser.add_argument(
@@ -74,7 +78,7 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config, verbose: bool = False) -> Runner:
     """Build the runner, also for several processes on a machine without GPU.
 
     mmengine's launchers select a CUDA device before they look at the backend,
@@ -83,6 +87,8 @@ def build_runner(cfg: Config) -> Runner:
 
     Args:
         cfg (Config): As :func:`load_config` returns it.
+        verbose (bool): Show all of the log on the screen. Defaults to False:
+            :func:`mmrmix.engine.screen.is_news`.
 
     Returns:
         Runner: Its process group is initialised if the launcher asks for one.
@@ -107,7 +113,9 @@ def build_runner(cfg: Config) -> Runner:
         )
         cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
         num_replaced = _replace_sync_batchnorm(cfg.get('model'))
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    kind = RUNNERS.get(cfg.runner_type) if 'runner_type' in cfg else Runner
+    runner = (kind if verbose else quiet(kind)).from_cfg(cfg)
+    runner.register_hook(HeaderHook())
     if num_replaced:
         runner.logger.info(
             'SyncBN needs GPUs: on CPUs it is plain BN, each process with statistics of its own '

@@ -28,6 +28,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from mmrmix.engine.checkpoint_files import are_equal
 from mmrmix.engine.logs import read_log
+from mmrmix.engine.screen import errors_as_sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 # CheckpointHook logs it right before the first step.
@@ -271,6 +272,7 @@ def write(args: argparse.Namespace, line: str) -> None:
             file.write(line + '\n')
 
 
+@errors_as_sentences()
 def main() -> None:
     args = parse_args()
     unbroken, broken = (args.work_dir / f'{args.processes}_{name}' for name in ('unbroken', 'broken'))
