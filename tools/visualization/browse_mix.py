@@ -81,6 +81,11 @@ def first_images(batch: SeenBatch, num_images: int) -> SeenBatch:
     return SeenBatch(*(field[:num_images].clone() if hasattr(field, 'clone') else field for field in batch))
 
 
+def is_boxed(batch: SeenBatch) -> bool:
+    """Whether anything was pasted into a box."""
+    return batch.boxes is not None and bool(batch.boxes.any())
+
+
 def draw_grid(batch: SeenBatch, model: nn.Module, cfg: Config, classes: Sequence[str]) -> Figure:
     """The mixed images of one iteration."""
     pictures = as_pictures(batch.images, model.data_preprocessor, cfg)
@@ -94,7 +99,7 @@ def draw_grid(batch: SeenBatch, model: nn.Module, cfg: Config, classes: Sequence
         axis.set_title(caption(batch.scores[i], classes), fontsize=9, loc='left')
     figure.suptitle(
         f'{batch.augment or "No augment was drawn"}: the batch of iteration {batch.iteration}, labels with their shares'
-        + (' (orange: what was pasted)' if batch.boxes is not None else '')
+        + (' (orange: what was pasted)' if is_boxed(batch) else '')
     )
     return figure
 
@@ -151,7 +156,7 @@ def name(axis: Axes, batch: SeenBatch) -> None:
 
 def explain_unmixed(seen: List[SeenBatch], per_epoch: int) -> None:
     """Say why the drawn batches of RecursiveMix show no mixing, where none of them does."""
-    if any(batch.augment != 'RecursiveMix' or (batch.boxes is not None and batch.boxes.any()) for batch in seen):
+    if any(batch.augment != 'RecursiveMix' or is_boxed(batch) for batch in seen):
         return
     numbers = ', '.join(str(batch.iteration) for batch in seen)
     fix = (
