@@ -34,13 +34,18 @@ help:  ## List the targets
 $(PY):
 	$(PYTHON) -m venv $(VENV)
 
+# Where this is root's Debian, as in a container, apt-get installs the data;
+# DATA_FLAGS= leaves it alone.
+DATA_FLAGS ?= --install-package
+BY_HAND := To run the tools yourself: source $(VENV)/bin/activate && export PYTHONPATH=$(CURDIR)
+
 # Minutes for torch (2.5 GB of downloads), seconds for the rest: classification
 # needs no compiled operators, so mmcv is built without them.
 env: $(PY)  ## Environment for training: torch, mmengine, mmcv (pure Python), mmpretrain
 	@$(HAS) torch torchvision mmengine mmcv mmpretrain matplotlib || { \
 	    echo "Installing torch and the mm packages into $(VENV): about 5 minutes …"; \
 	    $(PIP) setuptools wheel ninja psutil packaging numpy torch torchvision && \
-	    $(PIP) onedl-mmengine onedl-mmpretrain onedl-mmcv -r requirements/runtime.txt; }
+	    $(PIP) onedl-mmengine onedl-mmpretrain onedl-mmcv -r requirements/runtime.txt && echo "$(BY_HAND)"; }
 
 # A wheel that pip built without operators is cached under the same name, hence
 # --no-cache-dir; the import shows which one came out.
@@ -54,15 +59,16 @@ env-full: env  ## The whole environment: mmcv with operators, mmdet, mmseg, tool
 	@$(HAS) sphinx myst_parser furo || $(PIP) -r requirements/docs.txt
 
 demo: env  ## Train RecursiveMix on Fashion-MNIST, evaluate, draw
-	$(PY) tools/dataset_tools/prepare_fashion_mnist.py
+	$(PY) tools/dataset_tools/prepare_fashion_mnist.py $(DATA_FLAGS)
 	$(PY) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO)
 	$(PY) tools/test.py $(DEMO_CONFIG) $$(cat $(DEMO)/last_checkpoint) --work-dir $(DEMO) --out $(DEMO)/metrics.json
 	$(PY) tools/visualization/browse_mix.py $(DEMO_CONFIG) --out $(DEMO)/mixed_batch.png
 	$(PY) tools/analysis_tools/plot_curves.py $(DEMO) --out $(DEMO)/curves.png
 	@echo "Done: log, checkpoints, metrics.json, mixed_batch.png and curves.png are in $(DEMO)."
+	@echo "$(BY_HAND)"
 
 scenes: env-full  ## Build the fashion scenes in data/fashion_scenes, where they are missing
-	$(PY) tools/dataset_tools/prepare_fashion_mnist.py
+	$(PY) tools/dataset_tools/prepare_fashion_mnist.py $(DATA_FLAGS)
 	test -d data/fashion_scenes || $(PY) tools/dataset_tools/make_fashion_scenes.py
 
 # After an interruption the same command goes on.
@@ -80,7 +86,7 @@ benchmark: env-full  ## Measure what RecursiveMix costs (12 minutes); DEVICE=cud
 
 # After an interruption, or a kill, the same command goes on.
 reproduce-mini: env-full  ## Repeat Table 3 at a size for 2 CPU cores, 5 seeds (75 minutes); EXPERIMENTS="…" for others
-	$(PY) tools/dataset_tools/prepare_fashion_mnist.py
+	$(PY) tools/dataset_tools/prepare_fashion_mnist.py $(DATA_FLAGS)
 	$(PY) tools/reproduce.py run $(EXPERIMENTS) --seeds 5 --out $(REPRODUCE)
 	@echo "Done: open $(REPRODUCE)/report.html in a browser."
 

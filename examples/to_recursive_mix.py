@@ -14,20 +14,22 @@ import os
 import sys
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmrmix import config_path
+from mmrmix import config_path, link_history
+from mmrmix.engine.cfg_options import CfgOptions, read_config
 
 # Heads that are one linear layer with softmax, as RMHead is.
 LINEAR_HEADS = ('LinearClsHead', 'VisionTransformerClsHead', 'MultiLabelLinearClsHead')
 HEAD_SETTINGS = ('num_classes', 'in_channels', 'loss', 'topk', 'cal_acc', 'init_cfg')
-AUGMENTS = '_base_.model.train_cfg.augments'
+TRAIN = Path(__file__).parents[1] / 'tools/train.py'
+SMALL = 64  # Pixels; CIFAR has 32.
 MULTI_LABEL = ('MultiLabel', 'CSRA', 'VOC', 'AveragePrecision')
 
 
@@ -35,6 +37,27 @@ class Code(str):
     """Text that stands in the config as it is, without quotation marks."""
 
     __repr__ = str.__str__
+
+
+class Mixing(NamedTuple):
+    """Where a config says how batches are mixed, and what: a dict with augments and probs, None, or nothing (...)."""
+
+    path: Tuple[str, ...]
+    content: Any
+
+
+def mixing_of(cfg: Config) -> Mixing:
+    """What stands in the data preprocessor wins over ``train_cfg``, even None."""
+    folder = ('model', 'data_preprocessor') if cfg.model.get('data_preprocessor') else ('data_preprocessor',)
+    content = ((cfg.model if len(folder) > 1 else cfg).get('data_preprocessor') or {}).get('batch_augments', ...)
+    if content is not ...:
+        return Mixing((*folder, 'batch_augments'), content)
+    return Mixing(('model', 'train_cfg'), cfg.model.get('train_cfg', ...))
+
+
+def augments_of(content: Any) -> Any:
+    """The augments of a :class:`Mixing`."""
+    return content.get('augments') if isinstance(content, dict) else None
 
 
 def name_of(part: Any) -> str:
@@ -113,6 +136,11 @@ def image_size(cfg: Config) -> int:
     return cfg.model.backbone.get('img_size', 64)
 
 
+def omega_of(cfg: Config, args: argparse.Namespace) -> float:
+    """The paper's value for images of this size, where none is given."""
+    return args.omega if args.omega is not None else 0.1 if image_size(cfg) <= SMALL else 0.5
+
+
 def feature_shape(backbone: nn.Module, in_channels: int, size: int) -> Tuple[int, ...]:
     """Shape of what a backbone yields for two square images, (2, C, h, w) if it is a map."""
     backbone.eval()
@@ -141,26 +169,34 @@ def feature_problems(backbone: nn.Module, shape: Tuple[int, ...], in_channels: O
 def new_settings(cfg: Config, options: Dict[str, Any], args: argparse.Namespace) -> Dict[str, Any]:
     """What the new config says, as a tree of dicts."""
     head = {key: value for key, value in cfg.model.head.items() if key not in ('type', '_scope_')}
-    new_head = dict(type='mmrmix.RMHead', omega=args.omega)
+    new_head = dict(type='mmrmix.RMHead', omega=omega_of(cfg, args))
     if not set(head) <= set(HEAD_SETTINGS):
         # RMHead does not take all that it would inherit.
         new_head = dict(_delete_=True, **new_head, **{key: head[key] for key in HEAD_SETTINGS if key in head})
         options = {key: value for key, value in options.items() if not key.startswith('model.head.')}
 
     mix = dict(type='mmrmix.RecursiveMix', alpha=args.alpha)
-    old = (cfg.model.get('train_cfg') or {}).get('augments')
-    train_cfg = dict(augments=mix)
+    path, content = mixing_of(cfg)
+    old = augments_of(content)
+    mixing = dict(augments=mix)
     if old:
         # A list replaces what is inherited, a dict would be merged with it.
         star = '*' if isinstance(old, (list, tuple)) else ''
-        train_cfg = dict(augments=[*([Code(f'{star}{AUGMENTS}')] if args.keep_augments else ()), mix])
-        if cfg.model.train_cfg.get('probs'):
-            train_cfg.update(probs=None)  # All augments equally often.
+        expression = Code(f'{star}_base_.{".".join(path)}.augments')
+        mixing = dict(augments=[*([expression] if args.keep_augments else ()), mix])
+        if content.get('probs'):
+            mixing.update(probs=None)  # All augments equally often.
+    if content is None:
+        mixing = dict(_delete_=True, **mixing)  # None takes no dict otherwise.
 
     tree = Config({})
     tree.merge_from_dict(options)
     tree = tree.to_dict()
-    tree['model'] = {**tree.get('model', {}), 'neck': None, 'train_cfg': train_cfg}
+    tree['model'] = {**tree.get('model', {}), 'neck': None}
+    part = tree
+    for key in path[:-1]:
+        part = part.setdefault(key, {})
+    part[path[-1]] = mixing
     tree['model']['head'] = {**new_head, **tree['model'].get('head', {})}
     hooks = [Code('*_base_.custom_hooks')] if cfg.get('custom_hooks') else []
     tree['custom_hooks'] = [*hooks, dict(type='mmrmix.RMHistoryHook')]
@@ -193,7 +229,7 @@ def build(path: Path) -> nn.Module:
     return MODELS.build(model)
 
 
-def report(cfg: Config, shape: Tuple[int, ...], model: nn.Module) -> Iterator[str]:
+def report(cfg: Config, shape: Tuple[int, ...], model: nn.Module, args: argparse.Namespace) -> Iterator[str]:
     """What was changed, in lines."""
     head = {key for key, value in cfg.model.head.items() if value is not None} - {'type', '_scope_'}
     lost = ', '.join(sorted(head - set(HEAD_SETTINGS)))
@@ -202,12 +238,19 @@ def report(cfg: Config, shape: Tuple[int, ...], model: nn.Module) -> Iterator[st
         f'head: {name_of(cfg.model.head)} → RMHead, omega={model.head.omega}; kept: '
         f'{", ".join(sorted(head & set(HEAD_SETTINGS)))}{"; dropped: " + lost if lost else ""}'
     )
-    old = as_list((cfg.model.get('train_cfg') or {}).get('augments'))
+    if args.omega is None:
+        kind = f'at most {SMALL}' if model.head.omega == 0.1 else f'more than {SMALL}'
+        yield f'omega: the paper has 0.1 on CIFAR and 0.5 on ImageNet, and these images have {kind} pixels; else --omega'
+    old = as_list(augments_of(mixing_of(cfg).content))
     new = model.data_preprocessor.batch_augments.augments
     yield f'augments: {", ".join(map(name_of, old)) or "none"} → {", ".join(type(each).__name__ for each in new)}'
     yield f'custom_hooks: {len(cfg.get("custom_hooks") or [])} kept, RMHistoryHook added'
     count = sum(weight.numel() for weight in model.head.fc_roi.parameters()) if hasattr(model.head, 'fc_roi') else 0
     yield f'weights: {count / 1e6:.2f} million more, in training only (fc_roi)'
+    hooks = cfg.get('default_hooks') or {}
+    if {name_of(hooks.get('checkpoint')), name_of(hooks.get('reseed'))} != {'SafeCheckpointHook', 'ReseedHook'}:
+        yield 'resuming: not exact, as before; docs/resume.md has the two default_hooks that make it so'
+    yield f'next: python {os.path.relpath(TRAIN)} {args.out}'
 
 
 def convert(args: argparse.Namespace) -> List[str]:
@@ -219,8 +262,14 @@ def convert(args: argparse.Namespace) -> List[str]:
     """
     options = args.cfg_options or {}
     path, expression = base_of(args.config, args.out)
-    cfg = Config.fromfile(path)
-    cfg.merge_from_dict(options)
+    if Config._is_lazy_import(path):
+        raise ValueError(
+            'This is a config in pure Python, which text configs cannot inherit, and this script writes one of those. '
+            'Write in pure Python: from mmrmix.models import RecursiveMix, RMHead; from mmrmix.engine import '
+            'RMHistoryHook; then neck=None and head=dict(type=RMHead, …) in the model, '
+            'train_cfg=dict(augments=dict(type=RecursiveMix)), and dict(type=RMHistoryHook) in custom_hooks.'
+        )
+    cfg = read_config(path, options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     model = cfg.get('model') or {}
     if name_of(model) != 'ImageClassifier' or name_of(model.get('head')) == 'RMHead':
@@ -245,10 +294,11 @@ def convert(args: argparse.Namespace) -> List[str]:
     args.out.write_text(text, encoding='utf-8')
     try:
         built = build(args.out)
+        link_history(built)
     except Exception:
         args.out.unlink()
         raise
-    return list(report(cfg, shape, built))
+    return list(report(cfg, shape, built, args))
 
 
 def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -257,12 +307,15 @@ def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('out', type=Path, help='the config to write')
     parser.add_argument('--alpha', type=float, default=0.5, help='largest share of an image to paste over')
     parser.add_argument(
-        '--omega', type=float, default=0.5, help='weight of the consistency loss; the paper has 0.1 on CIFAR'
+        '--omega',
+        type=float,
+        help=f'weight of the consistency loss (as in the paper: 0.1 for images of at most {SMALL} pixels, as CIFAR '
+        'has, 0.5 for larger ones)',
     )
     parser.add_argument(
         '--keep-augments', action='store_true', help='keep Mixup, CutMix, … beside RecursiveMix, each equally often'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='further settings')
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='further settings')
     return parser.parse_args(arguments)
 
 

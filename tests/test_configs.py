@@ -24,7 +24,7 @@ CONFIGS = sorted(
     path.relative_to(ROOT).as_posix() for path in ROOT.rglob('*.py') if '_base_' not in path.relative_to(ROOT).parts
 )
 DATA = {
-    'ImageNet': synthetic.imagenet,
+    'mmrmix.ImageNet': synthetic.imagenet,
     'mmrmix.CIFAR10': partial(synthetic.cifar, num_classes=10),
     'mmrmix.CIFAR100': partial(synthetic.cifar, num_classes=100),
     'mmrmix.FashionMNIST': synthetic.fashion_mnist,

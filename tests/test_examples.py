@@ -224,7 +224,68 @@ def test_files_are_checked(small, convert, tmp_path):
 
 def test_a_config_of_ours_by_package(convert, tmp_path):
     """``mmrmix::`` needs an import before it, which the written expression brings."""
-    cfg, _ = convert('mmrmix::baseline/resnet18_2xb64-baseline_cifar100.py', '--omega', '0.1')
+    cfg, said = convert('mmrmix::baseline/resnet18_2xb64-baseline_cifar100.py')
     assert "_base_ = [__import__('mmrmix').config_path('mmrmix', 'baseline/" in (tmp_path / 'new/rm.py').read_text()
     ours = Config.fromfile(config_path('mmrmix', 'rm/resnet18_2xb64_cifar100.py'))
     assert cfg.to_dict() == ours.to_dict()
+    assert 'omega: the paper has 0.1 on CIFAR and 0.5 on ImageNet, and these images have at most 64 pixels' in said
+    # It resumes exactly, as what it inherits.
+    assert 'resuming' not in said
+    assert said.splitlines()[-1].startswith('next: python ') and said.endswith(f'tools/train.py {tmp_path}/new/rm.py')
+
+
+def test_what_it_leaves_as_it_was(small, convert):
+    _, said = convert(small, '--omega', '0.3')
+    assert 'resuming: not exact, as before; docs/resume.md has the two default_hooks that make it so' in said
+    assert 'omega: the paper' not in said
+
+
+MIXUP = "dict(type='Mixup', alpha=0.8)"
+
+
+@pytest.mark.parametrize(
+    ('where', 'content'),
+    [
+        ('data_preprocessor', f'dict(augments={MIXUP})'),
+        ('data_preprocessor', f'dict(augments=[{MIXUP}], probs=[0.3])'),
+        ('data_preprocessor', 'None'),
+        ('model.data_preprocessor', f'dict(augments={MIXUP})'),
+        ('model.data_preprocessor', 'None'),
+        ('model.train_cfg', 'None'),
+    ],
+)
+@pytest.mark.parametrize('options', [[], ['--keep-augments']], ids=['replace', 'keep'])
+def test_wherever_the_config_mixes(where, content, options, small, convert):
+    """What stands in ``data_preprocessor.batch_augments`` wins over ``train_cfg``, even None."""
+    text = SMALL.replace("custom_hooks = [dict(type='EMAHook', momentum=0.1)]", '')
+    if where == 'model.train_cfg':
+        text += 'model["train_cfg"] = None\n'
+    elif where == 'data_preprocessor':
+        text += f'data_preprocessor["batch_augments"] = {content}\n'
+    else:
+        text += f'model["data_preprocessor"] = dict(data_preprocessor, batch_augments={content})\n'
+    small.write_text(text)
+    cfg, said = convert(small, *options)
+    model = CONVERTER.build(cfg.filename).train()
+    names = [*(['Mixup'] if options and 'Mixup' in content else []), 'RecursiveMix']
+    augments = model.data_preprocessor.batch_augments
+    assert [type(augment).__name__ for augment in augments.augments] == names and augments.probs is None
+    assert f'augments: {"Mixup" if "Mixup" in content else "none"} → {", ".join(names)}' in said
+    augments.augments = augments.augments[-1:]
+    link_history(model)
+    logs = [model.train_step(make_batch(), sgd(model)) for _ in range(2)]
+    assert [log['loss_consistency'] > 0 for log in logs] == [False, True]
+
+
+PURE = """
+from mmpretrain.models import ImageClassifier, LinearClsHead, ResNet_CIFAR
+
+model = dict(type=ImageClassifier, backbone=dict(type=ResNet_CIFAR, depth=18), head=dict(type=LinearClsHead))
+"""
+
+
+def test_pure_python(small, convert):
+    """Text configs cannot inherit it, whatever it says."""
+    small.write_text(PURE)
+    with pytest.raises(ValueError, match='This is a config in pure Python, which text configs cannot inherit'):
+        convert(small)

@@ -57,7 +57,7 @@ RECIPES = {
         omega=0.1,
     ),
     'imagenet': dict(
-        dataset='ImageNet',
+        dataset='mmrmix.ImageNet',
         epochs=300,
         batch=(8, 64),
         optimizer=dict(type='SGD', lr=0.2, momentum=0.9, weight_decay=1e-4),
@@ -66,7 +66,7 @@ RECIPES = {
         omega=0.5,
     ),
     'imagenet, transformer': dict(
-        dataset='ImageNet',
+        dataset='mmrmix.ImageNet',
         epochs=300,
         batch=(8, 64),
         optimizer=dict(type='AdamW', lr=5e-4, betas=(0.9, 0.999), weight_decay=0.05),

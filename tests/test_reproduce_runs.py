@@ -2,6 +2,7 @@
 """Runs of tools/reproduce.py: their states, commands, and how they go on."""
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -56,7 +57,14 @@ def test_estimated_time(tmp_path):
     trainings = [each.training for each in wanted[:3]]
     wanted = [each._replace(training=each.training._replace(minutes=5)) for each in wanted]
     minutes = schedule.estimates(wanted)
-    assert list(minutes.values()) == [1, 5, 5]
+    # Of 5 minutes that were declared, the measured training took 1; the others are taken to be as fast.
+    assert list(minutes.values()) == pytest.approx([1, 1, 1])
+    # One that runs at a pace of its own counts as well: (1/5 + 9/5) / 2.
+    paced = schedule.estimates(wanted, {trainings[1]._replace(minutes=5): 9.0})
+    assert list(paced.values()) == pytest.approx([1, 9, 5])
+    active = schedule.Active(None, [], 0, time.monotonic() - 60, 0.25)
+    assert active.minutes(0.25) is None and active.minutes(0.5) == pytest.approx(4, rel=0.01)
+    minutes = dict.fromkeys(minutes, 5)
     assert schedule.minutes_left(wanted, 2, minutes) == (5 + 5 + 5 + 5) / 2
     log = wanted[1].work_dir / '20260101_000000/vis_data/scalars.json'
     log.parent.mkdir(parents=True)
@@ -115,7 +123,13 @@ def test_interrupted(data, tmp_path, monkeypatch, capsys):
     # With another setting, what is there must not be reported as if it had been made with it.
     with pytest.raises(SystemExit) as error:
         main(monkeypatch, 'report', *arguments(data, tmp_path, 'model.head.topk=(1,2)'))
-    assert '2 of 2 runs were made with other settings' in str(error.value) and 'Remove their' in str(error.value)
+    assert '2 of 2 runs were made with settings that differ from those of today' in str(error.value)
+    assert "They had no --cfg-options 'model.head.topk=(1,2)': leave these out." in str(error.value)
+    with pytest.raises(SystemExit) as error:
+        main(monkeypatch, 'report', 'table4', '--rows', 'RM', '--seeds', '1', '--out', tmp_path)
+    lost = shlex.join(arguments(data, tmp_path)[arguments(data, tmp_path).index('--cfg-options') + 1 :])
+    assert f'They had --cfg-options {lost}: give these again.' in str(error.value)
+    assert str(error.value).endswith('Or choose another --out, or remove these folders to train them again.')
     main(monkeypatch, 'plan', *arguments(data, tmp_path))
     assert '2 runs in all' in capsys.readouterr().out
 
@@ -164,6 +178,25 @@ def test_wrong_arguments_are_explained(wrong, message, tmp_path, monkeypatch, ca
         main(monkeypatch, *wrong, '--out', tmp_path / 'out')
     assert message in f'{error.value} {capsys.readouterr().err}'
     assert not (tmp_path / 'out').exists()
+
+
+def test_the_reported_command_repeats_it(tmp_path, monkeypatch):
+    """All that its numbers depend on stands in the report, whatever was given: only place and speed do not."""
+    tool = load_tool('reproduce.py')
+    given = ['run', 'table3', 'figure5', '--scale', 'paper', '--seeds', '4', '--gpus-per-run', '2', '--rows', 'a b']
+    given += ['--groups', 'ResNet', '--cfg-options', 'train_cfg.max_epochs=6', '--cfg-options', 'model.x="[1, 2]"']
+
+    def parse(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['reproduce.py', *arguments])
+        return tool.parse_args()
+
+    args = parse(*given, '--jobs', '3', '--out', str(tmp_path))
+    program, name, *printed = shlex.split(tool.command(args))
+    assert (program, name) == ('python', 'tools/reproduce.py')
+    again = parse(*printed)
+    different = {key for key, value in vars(args).items() if getattr(again, key) != value}
+    assert different == {'jobs', 'out'}
+    assert again.cfg_options == ['train_cfg.max_epochs=6', 'model.x="[1, 2]"']
 
 
 def test_only_one_trains(tmp_path):

@@ -255,7 +255,7 @@ class TestBrowseMix:
             browse(demo('-baseline'))
 
     def test_no_data(self, browse, tmp_path):
-        with pytest.raises(SystemExit, match='is missing: train_dataloader expects ImageNet in'):
+        with pytest.raises(SystemExit, match=r'is missing: train_dataloader expects mmrmix\.ImageNet in'):
             browse(ROOT / 'configs/rm/resnet50_8xb64_imagenet.py', root=tmp_path / 'nothing')
 
     def test_wrong_numbers(self, browse, capsys):

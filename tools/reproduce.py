@@ -36,7 +36,7 @@ from reproduction.mini_scale import MINI
 from reproduction.paper_scale import PAPER
 from reproduction.report import write
 from reproduction.results import collect
-from reproduction.runs import Run, runs_of
+from reproduction.runs import Run, load, runs_of
 from reproduction.schedule import Schedule, duration, estimates, minutes_left, only_one
 from rich.console import Console
 from rich.table import Table
@@ -75,7 +75,14 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help="instead of the number in the config's name; the number of images in a step stays the same",
     )
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='further options of all runs')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='KEY=VALUE',
+        help='further options of all runs',
+    )
     parser.add_argument('--out', type=Path, help='(work_dirs/reproduce/SCALE)')
     args = parser.parse_args()
     unknown = [name for name in args.experiments if name not in NAMES]
@@ -127,12 +134,13 @@ def check(runs: List[Run], args: argparse.Namespace) -> None:
     Raises:
         SystemExit: With what to do.
     """
-    changed = [str(run.work_dir) for run in runs if run.state() == 'changed']
+    changed = [run for run in runs if run.state() == 'changed']
     if changed:
-        listed = '\n  '.join(changed[:10])
+        listed = '\n  '.join(str(run.work_dir) for run in changed[:10])
+        reasons = '\n'.join(sorted({run.difference() for run in changed}))
         sys.exit(
-            f'{len(changed)} of {len(runs)} runs were made with other settings than those of today:\n  {listed}\n'
-            'Remove their folders to train them again, or choose another --out.'
+            f'{len(changed)} of {len(runs)} runs were made with settings that differ from those of today:\n  {listed}\n'
+            f'{reasons}\nOr choose another --out, or remove these folders to train them again.'
         )
     gpus = torch.cuda.device_count()
     needed = max((run.processes for run in runs), default=1)
@@ -164,12 +172,14 @@ def measure(measurements: Dict[str, Measurement], out: Path) -> List[str]:
 
 
 def command(args: argparse.Namespace) -> str:
-    """What to type to repeat it."""
+    """What to type to repeat it: all that the numbers depend on."""
     parts = ['python', 'tools/reproduce.py', 'run', *args.experiments]
     parts += ['--scale', args.scale, '--seeds', str(args.seeds)]
-    for option in ('groups', 'rows'):
+    if args.gpus_per_run:
+        parts += ['--gpus-per-run', str(args.gpus_per_run)]
+    for option in ('groups', 'rows', 'cfg_options'):
         values = getattr(args, option)
-        parts += [f'--{option}', *values] if values else []
+        parts += [f'--{option.replace("_", "-")}', *values] if values else []
     return shlex.join(parts)
 
 
@@ -206,12 +216,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('Terminated; the same command goes on.'))
     names = args.experiments or NAMES
     experiments = {name: value for name, value in SCALES[args.scale].items() if name in names}
+    measurements = {name: value for name, value in MEASUREMENTS[args.scale].items() if name in names}
     try:
         experiments = select(experiments, args.groups, args.rows)
+        runs = all_runs(experiments, args)
+        if args.cfg_options:
+            for run in runs:
+                load(run.training.config, run.training.options + run.extra)
     except ValueError as error:
         sys.exit(str(error))
-    measurements = {name: value for name, value in MEASUREMENTS[args.scale].items() if name in names}
-    runs = all_runs(experiments, args)
     check(runs, args)
     errors: List[str] = []
     if args.action != 'report':

@@ -18,6 +18,7 @@ from mmrmix.engine.launch import (
     load_config,
     missing_data_explained,
 )
+from mmrmix.engine.screen import errors_as_sentences
 
 
 def parse_args() -> argparse.Namespace:
@@ -73,6 +74,12 @@ def dump_predictions(cfg: Config, path: str) -> DumpResults:
 
 def main() -> None:
     args = parse_args()
+    with errors_as_sentences(args.verbose):
+        test(args)
+
+
+def test(args: argparse.Namespace) -> None:
+    """Evaluate, and write what was asked for."""
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
@@ -82,7 +89,7 @@ def main() -> None:
 
     want_predictions = args.out is not None and args.out.endswith('.pkl')
     with missing_data_explained(cfg):
-        runner = build_runner(cfg)
+        runner = build_runner(cfg, args.verbose)
         if want_predictions:
             runner.test_evaluator.metrics.append(dump_predictions(cfg, args.out))
         metrics = runner.test()

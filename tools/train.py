@@ -10,6 +10,7 @@ import argparse
 from mmengine.config import Config
 
 from mmrmix.engine.launch import DATALOADERS, add_common_arguments, build_runner, load_config, missing_data_explained
+from mmrmix.engine.screen import errors_as_sentences
 
 
 def parse_args() -> argparse.Namespace:
@@ -68,10 +69,11 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
-    cfg = load_config(args)
-    apply_options(cfg, args)
-    with missing_data_explained(cfg):
-        build_runner(cfg).train()
+    with errors_as_sentences(args.verbose):
+        cfg = load_config(args)
+        apply_options(cfg, args)
+        with missing_data_explained(cfg):
+            build_runner(cfg, args.verbose).train()
 
 
 if __name__ == '__main__':

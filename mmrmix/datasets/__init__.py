@@ -1,6 +1,15 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 from .fashion_mnist import FashionMNIST
+from .imagenet import ImageNet
 from .transforms import ClippedLighting
 from .whole_batches import CIFAR10, CIFAR100, WholeBatches, collate_whole_batch
 
-__all__ = ['CIFAR10', 'CIFAR100', 'ClippedLighting', 'FashionMNIST', 'WholeBatches', 'collate_whole_batch']
+__all__ = [
+    'CIFAR10',
+    'CIFAR100',
+    'ClippedLighting',
+    'FashionMNIST',
+    'ImageNet',
+    'WholeBatches',
+    'collate_whole_batch',
+]

@@ -7,6 +7,7 @@ from mmpretrain.datasets import FashionMNIST as _FashionMNIST
 
 from mmrmix.registry import DATASETS
 
+from .download import not_downloaded
 from .whole_batches import WholeBatches
 
 DEBIAN_PACKAGE = 'dataset-fashion-mnist'
@@ -55,11 +56,8 @@ class FashionMNIST(WholeBatches, _FashionMNIST):
         try:
             super()._download()
         except Exception as error:
-            raise RuntimeError(
-                f'Fashion-MNIST is neither in {root} nor in {self.package_folder}, and downloading it failed '
-                f'({error}). Either install the Debian package (apt-get install {DEBIAN_PACKAGE}) and run this '
-                f'again, or get {", ".join(ARCHIVES)} elsewhere and put them, packed or unpacked, into {root}.'
-            ) from error
+            package = f'Install the Debian package (apt-get install {DEBIAN_PACKAGE}).'
+            raise not_downloaded('Fashion-MNIST', root, ARCHIVES, error, package) from None
 
 
 def unpack_archives(folder: Path, root: Path) -> bool:

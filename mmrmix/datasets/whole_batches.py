@@ -14,6 +14,8 @@ from torch import Tensor
 from mmrmix.registry import DATASETS, FUNCTIONS
 from mmrmix.structures import LabelBatch
 
+from .download import DownloadExplained
+
 # Settings of a PackInputs that nobody has changed.
 DEFAULTS = vars(PackInputs())
 
@@ -150,10 +152,10 @@ def collate_whole_batch(items: Sequence, _scope_: Optional[str] = None) -> dict:
 
 
 @DATASETS.register_module()
-class CIFAR10(WholeBatches, _CIFAR10):
+class CIFAR10(WholeBatches, DownloadExplained, _CIFAR10):
     """mmpretrain's CIFAR-10, fetched a batch at a time, see :class:`WholeBatches`."""
 
 
 @DATASETS.register_module()
-class CIFAR100(WholeBatches, _CIFAR100):
+class CIFAR100(WholeBatches, DownloadExplained, _CIFAR100):
     """mmpretrain's CIFAR-100, fetched a batch at a time, see :class:`WholeBatches`."""

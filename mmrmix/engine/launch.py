@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import torch
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
 
 from mmrmix.models.backbones.initialized_backbone import ensure_initialization
+from mmrmix.placement import check_placement
+
+from .cfg_options import CfgOptions, read_config
+from .screen import HeaderHook, quiet
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -29,10 +33,13 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help='override settings of the config: model.head.omega=0.5 optim_wrapper.optimizer.lr=0.1; '
         'lists as key="[a,b]" or key=a,b',
+    )
+    parser.add_argument(
+        '--verbose', action='store_true', help='show all of the log on the screen, and tracebacks of all errors'
     )
     parser.add_argument('--no-pin-memory', action='store_true', help='do not copy batches to pinned memory')
     parser.add_argument(
@@ -54,12 +61,12 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Returns:
         Config: Ready for further options of the tool.
+
+    Raises:
+        ValueError: See :func:`read_config`.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, {'launcher': args.launcher, **(args.cfg_options or {})})
     if cfg.get('default_scope') == 'mmpretrain':
         _set_mmpretrain_loader_defaults(cfg)
     if args.no_pin_memory:
@@ -74,7 +81,7 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config, verbose: bool = False) -> Runner:
     """Build the runner, also for several processes on a machine without GPU.
 
     Backbones that are to start from all weights of a checkpoint do so, even if
@@ -86,6 +93,8 @@ def build_runner(cfg: Config) -> Runner:
 
     Args:
         cfg (Config): As :func:`load_config` returns it.
+        verbose (bool): Show all of the log on the screen. Defaults to False:
+            :func:`mmrmix.engine.screen.is_news`.
 
     Returns:
         Runner: Its process group is initialised if the launcher asks for one.
@@ -96,8 +105,11 @@ def build_runner(cfg: Config) -> Runner:
     num_replaced = 0
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         num_replaced = _prepare_for_cpus(cfg)
+    check_placement(cfg)
     ensure_initialization(cfg.get('model'))
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    kind = RUNNERS.get(cfg.runner_type) if 'runner_type' in cfg else Runner
+    runner = (kind if verbose else quiet(kind)).from_cfg(cfg)
+    runner.register_hook(HeaderHook())
     if num_replaced:
         runner.logger.info(
             'SyncBN needs GPUs: on CPUs it is plain BN, each process with statistics of its own '

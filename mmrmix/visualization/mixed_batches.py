@@ -14,6 +14,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from mmrmix.engine.cfg_options import read_config
 from mmrmix.history import mixing_of
 from mmrmix.link import history_users, link_history
 from mmrmix.structures import LabelBatch
@@ -56,10 +57,10 @@ def load_classifier_config(path: str, cfg_options: Optional[dict] = None) -> Con
         Config: The config.
 
     Raises:
-        ValueError: If it belongs to another library.
+        ValueError: If it belongs to another library; see also
+            :func:`mmrmix.engine.cfg_options.read_config`.
     """
-    cfg = Config.fromfile(path)
-    cfg.merge_from_dict(cfg_options or {})
+    cfg = read_config(path, cfg_options)
     scope = cfg.get('default_scope')
     if scope != 'mmpretrain' or 'model' not in cfg:
         raise ValueError(

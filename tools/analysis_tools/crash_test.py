@@ -28,6 +28,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from mmrmix.engine.checkpoint_files import are_equal
 from mmrmix.engine.logs import read_log
+from mmrmix.engine.screen import errors_as_sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 # CheckpointHook logs it right before the first step.
@@ -57,7 +58,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--port', type=int, default=29600, help='of the processes (%(default)s)')
     parser.add_argument('--timeout', type=float, default=120, help='seconds that survivors have to stop (%(default)s)')
     parser.add_argument('--out', type=Path, help='append the table to this Markdown file')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='as of tools/train.py')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE', help='as of tools/train.py'
+    )
     return parser.parse_args()
 
 
@@ -269,6 +272,7 @@ def write(args: argparse.Namespace, line: str) -> None:
             file.write(line + '\n')
 
 
+@errors_as_sentences()
 def main() -> None:
     args = parse_args()
     unbroken, broken = (args.work_dir / f'{args.processes}_{name}' for name in ('unbroken', 'broken'))

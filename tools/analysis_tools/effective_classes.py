@@ -24,10 +24,11 @@ from typing import Any, Dict, List, NamedTuple
 
 import torch
 from matplotlib.figure import Figure
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from torch import Tensor
 
+from mmrmix.engine.cfg_options import CfgOptions
 from mmrmix.engine.launch import missing_data_explained
 from mmrmix.visualization import MixedBatches, load_classifier_config
 
@@ -85,7 +86,7 @@ def parse_args() -> argparse.Namespace:
 def load_method(name: str, path: str, *options: str) -> Method:
     """A method of the command line."""
     parser = argparse.ArgumentParser(prog='KEY=VALUE of --config')
-    parser.add_argument('options', nargs='*', action=DictAction)
+    parser.add_argument('options', nargs='*', action=CfgOptions)
     return Method(name, load_classifier_config(path, parser.parse_args(options).options or {}))
 
 

@@ -14,6 +14,8 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmpretrain import get_model
 
+from mmrmix.engine.screen import errors_as_sentences
+
 HEADER = '| network | image | parameters in training | deployed | FLOPs |\n|---|---|---|---|---|'
 
 
@@ -54,6 +56,7 @@ def measure(path: Path, shape: Optional[Tuple[int, int]] = None) -> str:
     return f'| {path.stem} | {shape[0]}×{shape[1]} | {sizes} | {info["flops"] / 1e9:.2f} G |'
 
 
+@errors_as_sentences()
 def main() -> None:
     args = parse_args()
     # The counter warns of every operator that costs next to nothing.

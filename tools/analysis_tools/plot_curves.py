@@ -1,15 +1,18 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Draw loss, consistency loss and accuracy of training runs.
+"""Draw loss, consistency loss and accuracy, AP or mIoU of training runs.
 
 python tools/analysis_tools/plot_curves.py work_dirs/demo --out work_dirs/demo/curves.png
+python tools/analysis_tools/plot_curves.py work_dirs/a work_dirs/b --labels "α = 0.5" "α = 0.3"
+
+Several runs have a colour each; what a panel shows of each has a line style.
 """
 
 import argparse
-import itertools
 import sys
 from pathlib import Path
 from typing import Dict, List, Tuple
 
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from mmrmix.engine.logs import read_log
@@ -19,14 +22,33 @@ PANELS = {
     'Loss': [('loss_cls', 'classification'), ('loss', 'total')],
     'Consistency loss (weighted)': [('loss_consistency', 'consistency')],
     'Top-1 accuracy, %': [('accuracy_top-1', 'training, mixed images'), ('accuracy/top1', 'validation')],
+    'AP': [('coco/bbox_mAP', 'boxes'), ('coco/segm_mAP', 'masks')],
+    'mIoU, %': [('mIoU', 'validation')],
 }
+STYLES = ['-', '--']
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('work_dirs', nargs='+', type=Path, help='work dirs of the runs, resumed ones as well')
     parser.add_argument('--out', type=Path, default=Path('curves.png'), help='picture to write (%(default)s)')
-    return parser.parse_args()
+    parser.add_argument('--labels', nargs='+', metavar='NAME', help='what to call the runs (default: their folders)')
+    args = parser.parse_args()
+    # As matplotlib does.
+    args.out = args.out if args.out.suffix else args.out.with_suffix('.png')
+    if args.labels and len(args.labels) != len(args.work_dirs):
+        parser.error(f'--labels has {len(args.labels)} names for {len(args.work_dirs)} runs: give one for each')
+    return args
+
+
+def names_of(work_dirs: List[Path]) -> List[str]:
+    """Folders as short as they still differ: a/wd, b/wd."""
+    paths = [path.absolute().parts for path in work_dirs]
+    for length in range(1, max(map(len, paths)) + 1):
+        names = ['/'.join(parts[-length:]) for parts in paths]
+        if len(set(names)) == len(set(paths)):
+            break
+    return names
 
 
 def curves(entries: List[dict]) -> Tuple[str, Dict[str, Tuple[List[float], List[float]]]]:
@@ -60,28 +82,37 @@ def curves(entries: List[dict]) -> Tuple[str, Dict[str, Tuple[List[float], List[
     return unit, result
 
 
-def draw(work_dirs: List[Path], path: Path) -> None:
-    """Write one picture with a panel for each of ``PANELS``.
+def draw(work_dirs: List[Path], labels: List[str], path: Path) -> None:
+    """Write one picture with those of ``PANELS`` that have something to show.
 
     Args:
-        work_dirs (list[Path]): A line style for each run.
+        work_dirs (list[Path]): A colour for each run.
+        labels (list[str]): What to call them.
         path (Path): Picture to write.
     """
-    figure = Figure(figsize=(5 * len(PANELS), 3.6), layout='tight')
-    axes = figure.subplots(1, len(PANELS))
-    for work_dir, style in zip(work_dirs, itertools.cycle(['-', '--', ':', '-.'])):
-        unit, by_key = curves(read_log(work_dir))
-        for axis, (title, lines) in zip(axes, PANELS.items()):
-            for colour, (key, label) in enumerate(lines):
+    runs = [curves(read_log(work_dir)) for work_dir in work_dirs]
+    panels = {title: lines for title, lines in PANELS.items() if any(key in run for _, run in runs for key, _ in lines)}
+    if not panels:
+        raise ValueError(f'The logs in {", ".join(map(str, work_dirs))} have neither losses nor metrics yet.')
+    figure = Figure(figsize=(5 * len(panels), 3.6), layout='tight')
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (title, lines) in zip(axes, panels.items()):
+        for number, (label, (_, by_key)) in enumerate(zip(labels, runs)):
+            for metric, (key, name) in enumerate(lines):
                 if key in by_key:
-                    name = label if len(work_dirs) == 1 else f'{work_dir.name}: {label}'
-                    axis.plot(*by_key[key], style, color=f'C{colour}', marker='.', markersize=4, label=name)
-            axis.set_title(title)
-            axis.set_xlabel(unit)
-    for axis in axes:
+                    colour, style = (metric, '-') if len(runs) == 1 else (number, STYLES[metric])
+                    axis.plot(
+                        *by_key[key],
+                        style,
+                        color=f'C{colour}' if len(runs) <= 10 else colormaps['turbo'](colour / len(runs)),
+                        marker='.',
+                        markersize=4,
+                        label=name if len(runs) == 1 else f'{label}: {name}',
+                    )
+        axis.set_title(title)
+        axis.set_xlabel(' or '.join(sorted({unit for unit, _ in runs})))
         axis.grid(alpha=0.3)
-        if axis.lines:
-            axis.legend(fontsize=8)
+        axis.legend(fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 
@@ -89,8 +120,8 @@ def draw(work_dirs: List[Path], path: Path) -> None:
 def main() -> None:
     args = parse_args()
     try:
-        draw(args.work_dirs, args.out)
-    except FileNotFoundError as error:
+        draw(args.work_dirs, args.labels or names_of(args.work_dirs), args.out)
+    except (FileNotFoundError, ValueError) as error:
         sys.exit(str(error))
     print(f'Curves of {len(args.work_dirs)} run(s) written to {args.out}')
 

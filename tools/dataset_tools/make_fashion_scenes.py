@@ -30,6 +30,7 @@ from pycocotools.coco import COCO
 from rich.progress import track
 
 from mmrmix.datasets import FashionMNIST
+from mmrmix.engine.screen import errors_as_sentences
 
 # Of scikit-image; without people, whose clothes nobody has labelled.
 PHOTOGRAPHS = [
@@ -265,6 +266,7 @@ def check_split(root: Path, split: str) -> int:
     return len(coco.anns)
 
 
+@errors_as_sentences()
 def main() -> None:
     args = parse_args()
     if args.out.exists() and any(args.out.iterdir()):

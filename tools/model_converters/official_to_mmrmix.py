@@ -22,6 +22,9 @@ from mmengine.runner.checkpoint import _load_checkpoint
 from mmpretrain import get_model
 from torch import Tensor, nn
 
+from mmrmix.engine.cfg_options import read_config
+from mmrmix.engine.screen import errors_as_sentences
+
 HEAD = [(r'^(fc|linear)\.', 'head.fc.'), (r'^(fc|linear)_roi\.', 'head.fc_roi.')]
 # bn, relu, conv, bn, relu, conv
 DENSE_LAYER = {'0': 'norm1', '2': 'conv1', '3': 'norm2', '5': 'conv2'}
@@ -104,9 +107,10 @@ def check(model: nn.Module, state_dict: Dict[str, Tensor]) -> List[str]:
     return lines
 
 
+@errors_as_sentences()
 def main() -> None:
     args = parse_args()
-    model = get_model(args.config)
+    model = get_model(read_config(args.config))
     try:
         state_dict = convert(_load_checkpoint(args.checkpoint, map_location='cpu'))
     except ValueError as error:

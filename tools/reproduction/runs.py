@@ -6,13 +6,15 @@ import hashlib
 import json
 import math
 import re
+import shlex
 import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
+from mmrmix.engine.cfg_options import CfgOptions, read_config
 from mmrmix.engine.logs import read_log
 
 from .experiments import IMAGENET, INSTANCES, SEGMENTATION, Experiment, Training
@@ -98,6 +100,22 @@ class Run(NamedTuple):
         settings = settings_of(self.training.config, self.training.options + self.extra)
         return hashlib.sha256(f'{settings} {self.processes} {start}'.encode()).hexdigest()[:16]
 
+    def difference(self) -> str:
+        """Which options the settings differ by that it was made with, where it was."""
+        command = self.note('run.json').get('command', [])
+        then = command[command.index('--cfg-options') + 1 :] if '--cfg-options' in command else []
+        # What is added to the options of a training depends on the seed and on the machine.
+        added = ('randomness.seed=', 'model.backbone.init_cfg', 'train_dataloader.batch_size=')
+        given = [*self.training.options, *self.extra]
+        lost = [option for option in then if option not in given and not option.startswith(added)]
+        new = [option for option in given if option not in then]
+        parts = []
+        if lost:
+            parts.append(f'They had --cfg-options {shlex.join(lost)}: give these again.')
+        if new:
+            parts.append(f'They had no --cfg-options {shlex.join(new)}: leave these out.')
+        return ' '.join(parts) or 'Their config, or the number of processes, has changed since.'
+
     def state(self) -> str:
         """``'new'``, ``'started'``, ``'done'``, or ``'changed'``: made with other settings than today's."""
         if not (self.work_dir / 'run.json').is_file():
@@ -172,16 +190,14 @@ def batch_of(config: str) -> List[int]:
 
 
 _parser = argparse.ArgumentParser()
-_parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+_parser.add_argument('--cfg-options', nargs='+', action=CfgOptions)
 
 
 @lru_cache(maxsize=None)
 def load(config: str, options: Tuple[str, ...]) -> Config:
     """A config with options of the command line."""
-    cfg = Config.fromfile(CONFIGS / config)
-    if options:
-        cfg.merge_from_dict(_parser.parse_args(['--cfg-options', *options]).cfg_options)
-    return cfg
+    given = ['--cfg-options', *options] if options else []
+    return read_config(CONFIGS / config, _parser.parse_args(given).cfg_options)
 
 
 @lru_cache(maxsize=None)

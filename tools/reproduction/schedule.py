@@ -21,11 +21,18 @@ POLL_SECONDS = 1.0
 
 
 class Active(NamedTuple):
-    """A training that is going on."""
+    """A training that is going on, since a time and from a progress."""
 
     process: subprocess.Popen
     devices: List[int]
     bar: TaskID
+    begin: float
+    progress: float
+
+    def minutes(self, progress: float) -> Optional[float]:
+        """What the whole training takes at its pace so far; None at the start."""
+        gained = progress - self.progress
+        return (time.monotonic() - self.begin) / 60 / gained if gained > 0 else None
 
 
 @contextmanager
@@ -49,16 +56,26 @@ def only_one(out: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def estimates(runs: List[Run]) -> Dict[Training, Optional[float]]:
-    """Minutes that a training takes: as it took with other seeds, else as declared; None: nobody knows."""
+def estimates(runs: List[Run], pace: Optional[Dict[Training, float]] = None) -> Dict[Training, Optional[float]]:
+    """Minutes that each training takes; None: nobody knows.
+
+    As it took with other seeds, else at the pace that it has now, else as
+    declared, times what the measured ones took of what was declared for them.
+
+    Args:
+        runs (list[Run]): Of the trainings.
+        pace (dict[Training, float], optional): Minutes of trainings that run.
+    """
     measured: Dict[Training, List[float]] = {}
     for run in runs:
         result = run.note('result.json')
         if result:
             measured.setdefault(run.training, []).append(result['seconds'] / 60)
+    known = {**(pace or {}), **{training: statistics.mean(values) for training, values in measured.items()}}
+    factors = [minutes / training.minutes for training, minutes in known.items() if training.minutes]
+    factor = statistics.mean(factors) if factors else 1.0
     return {
-        run.training: statistics.mean(measured[run.training]) if run.training in measured else run.training.minutes
-        for run in runs
+        run.training: known.get(run.training, run.training.minutes and run.training.minutes * factor) for run in runs
     }
 
 
@@ -95,7 +112,6 @@ class Schedule:
         self.jobs = jobs
         self.active: Dict[Run, Active] = {}
         self.errors: Dict[Run, str] = {}
-        self.minutes = estimates(runs)
         self.waiting = [run for run in runs if run.state() != 'done']
 
     def execute(self, lock: int) -> Dict[Run, str]:
@@ -112,6 +128,7 @@ class Schedule:
             TextColumn('{task.description}'),
             BarColumn(),
             TextColumn('{task.percentage:>3.0f}%'),
+            TextColumn('elapsed'),
             TimeElapsedColumn(),
         )
         with Progress(*columns) as progress:
@@ -126,7 +143,9 @@ class Schedule:
                     text = f'{len(self.runs)} runs, {self._left()} left'
                     progress.update(whole, completed=self._num_done() + running, description=text)
                     for run, active in self.active.items():
-                        progress.update(active.bar, completed=run.progress())
+                        state = '' if run.progress() > active.progress else ': starting …'
+                        name = f'{run.name}, seed {run.seed}{state}'
+                        progress.update(active.bar, completed=run.progress(), description=name)
             finally:
                 for active in self.active.values():
                     active.process.terminate()
@@ -164,7 +183,7 @@ class Schedule:
                 command, env=environment, stdout=output, stderr=subprocess.STDOUT, pass_fds=(lock,)
             )
         bar = self.bars.add_task(f'{run.name}, seed {run.seed}', total=1.0)
-        self.active[run] = Active(process, devices, bar)
+        self.active[run] = Active(process, devices, bar, time.monotonic(), run.progress())
 
     def _look_after(self) -> None:
         for run, active in list(self.active.items()):
@@ -188,7 +207,6 @@ class Schedule:
         except (ValueError, KeyError, FileNotFoundError) as error:
             return f'{run.work_dir} ended without a result: {error}'
         run.write('result.json', result)
-        self.minutes = estimates(self.runs)
         metrics = ', '.join(f'{key} {value:.4g}' for key, value in result['last'].items())
         counts = f'{self._num_done()} of {len(self.runs)}, {self._left()} left'
         self.bars.console.print(f'{counts}: {run.name}, seed {run.seed}: {metrics}', soft_wrap=True)
@@ -198,4 +216,6 @@ class Schedule:
         return len(self.runs) - len(self.waiting) - len(self.active) - len(self.errors)
 
     def _left(self) -> str:
-        return duration(minutes_left([*self.waiting, *self.active], self.jobs, self.minutes))
+        pace = {run.training: active.minutes(run.progress()) for run, active in self.active.items()}
+        minutes = estimates(self.runs, {training: value for training, value in pace.items() if value})
+        return duration(minutes_left([*self.waiting, *self.active], self.jobs, minutes))

@@ -22,9 +22,10 @@ from typing import List, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from torch import nn
 
+from mmrmix.engine.cfg_options import CfgOptions
 from mmrmix.engine.launch import missing_data_explained
 from mmrmix.visualization import (
     MixedBatches,
@@ -45,18 +46,23 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='path of the config')
     parser.add_argument('--out', type=Path, default=Path('mixed_batch.png'), help='picture to write (%(default)s)')
     parser.add_argument(
-        '--iterations', type=int, nargs='+', default=[3], metavar='N', help='iterations to draw, from 1 (default: 3)'
+        '--iterations',
+        type=int,
+        nargs='+',
+        default=[],
+        metavar='N',
+        help='iterations to draw, from 1 (default: 3, or the last one of a shorter epoch)',
     )
     parser.add_argument(
         '--num-images', type=int, help='so many images of the batch (default: 24, with several iterations 4)'
     )
     parser.add_argument('--seed', type=int, default=0, help='seed of data order, crops and boxes (default: 0)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override the config')
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='override the config')
     args = parser.parse_args()
     args.iterations = sorted(set(args.iterations))
     if args.num_images is None:
-        args.num_images = 24 if len(args.iterations) == 1 else 4
-    for name, number in (('iterations', args.iterations[0]), ('num-images', args.num_images)):
+        args.num_images = 24 if len(args.iterations) < 2 else 4
+    for name, number in (('iterations', min(args.iterations, default=1)), ('num-images', args.num_images)):
         if number < 1:
             parser.error(f'--{name} {number} must be at least 1')
     return args
@@ -75,6 +81,11 @@ def first_images(batch: SeenBatch, num_images: int) -> SeenBatch:
     return SeenBatch(*(field[:num_images].clone() if hasattr(field, 'clone') else field for field in batch))
 
 
+def is_boxed(batch: SeenBatch) -> bool:
+    """Whether anything was pasted into a box."""
+    return batch.boxes is not None and bool(batch.boxes.any())
+
+
 def draw_grid(batch: SeenBatch, model: nn.Module, cfg: Config, classes: Sequence[str]) -> Figure:
     """The mixed images of one iteration."""
     pictures = as_pictures(batch.images, model.data_preprocessor, cfg)
@@ -88,7 +99,7 @@ def draw_grid(batch: SeenBatch, model: nn.Module, cfg: Config, classes: Sequence
         axis.set_title(caption(batch.scores[i], classes), fontsize=9, loc='left')
     figure.suptitle(
         f'{batch.augment or "No augment was drawn"}: the batch of iteration {batch.iteration}, labels with their shares'
-        + (' (orange: what was pasted)' if batch.boxes is not None else '')
+        + (' (orange: what was pasted)' if is_boxed(batch) else '')
     )
     return figure
 
@@ -143,6 +154,19 @@ def name(axis: Axes, batch: SeenBatch) -> None:
     )  # fmt: skip
 
 
+def explain_unmixed(seen: List[SeenBatch], per_epoch: int) -> None:
+    """Say why the drawn batches of RecursiveMix show no mixing, where none of them does."""
+    if any(batch.augment != 'RecursiveMix' or is_boxed(batch) for batch in seen):
+        return
+    numbers = ', '.join(str(batch.iteration) for batch in seen)
+    fix = (
+        "one batch is a whole epoch here, so nothing is ever mixed: set dict(type='mmrmix.RMHistoryHook', reset=None)"
+        if per_epoch == 1
+        else f'draw others: --iterations {seen[0].iteration + 1}'
+    )
+    print(f'Nothing is mixed in iteration {numbers}: there is no history at the start of an epoch; {fix}.')
+
+
 def draw(args: argparse.Namespace) -> int:
     """Mix and draw.
 
@@ -160,11 +184,13 @@ def draw(args: argparse.Namespace) -> int:
                 f'{args.config} has no batch augments, so there is nothing mixed to draw: set '
                 "model.train_cfg=dict(augments=dict(type='mmrmix.RecursiveMix')) or another one there."
             )
+        iterations = args.iterations or [min(3, len(batches.loader))]
         seen = [
             first_images(batch, args.num_images)
-            for batch in islice(batches, args.iterations[-1])
-            if batch.iteration in args.iterations
+            for batch in islice(batches, iterations[-1])
+            if batch.iteration in iterations
         ]
+    explain_unmixed(seen, len(batches.loader))
     classes = class_names(getattr(batches.loader.dataset, 'metainfo', {}).get('classes'), seen[0].scores.shape[1])
     if len(seen) == 1:
         figure = draw_grid(seen[0], batches.model, cfg, classes)

@@ -24,6 +24,7 @@ from mmengine.visualization import Visualizer
 from pycocotools.coco import COCO
 
 from mmrmix.datasets import FashionMNIST
+from mmrmix.engine.screen import errors_as_sentences
 
 CLASSES = FashionMNIST.METAINFO['classes']
 COLORS = [tuple(round(255 * channel) for channel in colormaps['tab10'](i)[:3]) for i in range(len(CLASSES))]
@@ -118,6 +119,7 @@ def draw(path: Path, objects: List[Object], size: int = 480) -> np.ndarray:
     return visualizer.get_image()
 
 
+@errors_as_sentences()
 def main() -> None:
     args = parse_args()
     scenes = annotated(args.root, args.split, args.num_scenes)

@@ -26,6 +26,7 @@ test_pipeline = [
 
 # A core prepares about 200 images a second, and mmpretrain's five workers starve
 # a GPU (docs/speed.md): take as many as there are cores for each GPU.
-train_dataloader = dict(num_workers=12, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+# Its errors name the file.
+train_dataloader = dict(num_workers=12, dataset=dict(type='mmrmix.ImageNet', pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(type='mmrmix.ImageNet', pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(type='mmrmix.ImageNet', pipeline=test_pipeline))

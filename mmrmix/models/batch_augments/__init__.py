@@ -7,7 +7,7 @@ from .recursive_mix import RecursiveMix
 
 @MODELS.register_module(name='RecursiveMix')
 def _not_for_detectors(**_) -> None:
-    """mmdet looks for batch augments among the models."""
+    """Mmdet looks for batch augments among the models."""
     raise ValueError(CLASSIFIERS_ONLY.format(where='this data_preprocessor.batch_augments', library='mmdet or mmseg'))
 
 
