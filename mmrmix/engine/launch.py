@@ -14,6 +14,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
 
+from .work_dir import check_writable
+
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -86,8 +88,10 @@ def build_runner(cfg: Config) -> Runner:
         Runner: Its process group is initialised if the launcher asks for one.
 
     Raises:
+        OSError: If the work dir cannot be written to.
         ValueError: For a launcher other than ``'pytorch'`` without a GPU.
     """
+    check_writable(cfg.work_dir)
     num_replaced = 0
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         if cfg.launcher != 'pytorch':

@@ -15,12 +15,14 @@ import re
 import sys
 from collections import OrderedDict
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Dict, List, Tuple
 
 import torch
-from mmengine.runner.checkpoint import _load_checkpoint
 from mmpretrain import get_model
 from torch import Tensor, nn
+
+from mmrmix.engine.data_only import load_data
 
 HEAD = [(r'^(fc|linear)\.', 'head.fc.'), (r'^(fc|linear)_roi\.', 'head.fc_roi.')]
 # bn, relu, conv, bn, relu, conv
@@ -108,7 +110,9 @@ def main() -> None:
     args = parse_args()
     model = get_model(args.config)
     try:
-        state_dict = convert(_load_checkpoint(args.checkpoint, map_location='cpu'))
+        state_dict = convert(load_data(args.checkpoint))
+    except UnpicklingError as error:
+        sys.exit(str(error))
     except ValueError as error:
         sys.exit(f'{args.checkpoint}: {error}')
     lines = check(model, state_dict)

@@ -12,11 +12,15 @@ mmengine checks it on downloads.
 
 import argparse
 import hashlib
+import sys
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Dict
 
 import torch
 from torch import Tensor
+
+from mmrmix.engine.data_only import load_data
 
 META = ('epoch', 'iter', 'dataset_meta', 'mmengine_version', 'cfg', 'converted_from')
 
@@ -56,7 +60,10 @@ def publish(checkpoint: dict, keep_fc_roi: bool = False) -> dict:
 
 def main() -> None:
     args = parse_args()
-    checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=False)
+    try:
+        checkpoint = load_data(args.checkpoint)
+    except UnpicklingError as error:
+        sys.exit(str(error))
     published = publish(checkpoint, args.keep_fc_roi)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     temporary = args.out.with_suffix('.tmp')
