@@ -3,9 +3,7 @@
 
 import io
 import re
-import shutil
 import uuid
-from pathlib import Path
 
 import pytest
 import torch
@@ -205,46 +203,6 @@ class TestFindIntactCheckpoint:
         for path in work_dir.glob('epoch_*'):
             path.unlink()
         assert self.find(work_dir) == (None, [])
-
-
-class TestLastCheckpoint:
-    """The note's path is that of the place where it was written."""
-
-    @pytest.fixture
-    def original(self, tmp_path):
-        folder = tmp_path / 'original'
-        folder.mkdir()
-        for step in (1, 2):
-            save(folder / f'epoch_{step}.pth')
-        note(folder, folder / 'epoch_2.pth')
-        return folder
-
-    def test_moved(self, original):
-        moved = original.rename(original.with_name('moved'))
-        assert last_checkpoint(str(moved)) == f'{moved}/epoch_2.pth'
-
-    @pytest.mark.parametrize('missing', [False, True])
-    def test_copied(self, original, missing):
-        copy = Path(shutil.copytree(original, original.with_name('copy')))
-        if missing:
-            (copy / 'epoch_2.pth').unlink()
-        assert last_checkpoint(str(copy)) == f'{copy}/epoch_2.pth'
-        found = find_intact_checkpoint(str(copy), 'epoch_{}.pth', last_checkpoint(str(copy)))
-        assert found == f'{copy}/epoch_{1 if missing else 2}.pth'
-
-    def test_relative_to_another_folder(self, original):
-        note(original, 'work_dirs/original/epoch_2.pth')
-        assert last_checkpoint(str(original)) == f'{original}/epoch_2.pth'
-
-    def test_checkpoints_elsewhere(self, original, tmp_path):
-        """As with CheckpointHook's out_dir, known or not."""
-        note(tmp_path, original / 'epoch_2.pth')
-        for folder in (None, str(original)):
-            assert last_checkpoint(str(tmp_path), folder) == f'{original}/epoch_2.pth'
-
-    def test_remote(self, tmp_path):
-        note(tmp_path, 's3://bucket/epoch_2.pth')
-        assert last_checkpoint(str(tmp_path)) == 's3://bucket/epoch_2.pth'
 
 
 def test_are_equal(tmp_path):
