@@ -75,7 +75,7 @@ def hub(path):
     """What the message hub of a checkpoint says about validations."""
     content = torch.load(path, weights_only=False)['message_hub']
     values = {key: value.data for key, value in content['log_scalars'].items() if key.startswith('val/score')}
-    info = {key: content['runtime_info'].get(key) for key in ('best_score', 'validated', 'outdated_ckpts')}
+    info = {key: content['runtime_info'].get(key) for key in ('best_score', 'last_validated', 'outdated_ckpts')}
     return {key: [part.tolist() for part in value] for key, value in values.items()}, info
 
 
@@ -126,7 +126,9 @@ def test_a_result_that_is_not_the_best(tmp_path):
     for step in (1, 2, 3):
         values, info = hub(tmp_path / f'unbroken/epoch_{step}.pth')
         assert values['val/score'][0] == SCORES[::-1][:step]
-        assert info['validated'] == step
+        assert info['last_validated'] == step
+    results = [entry for entry in read_log(tmp_path / 'unbroken') if 'iter' not in entry]
+    assert all({*entry} == {'step', 'accuracy/top1', 'score', 'time', 'data_time'} for entry in results)
     assert [path.name for path in (tmp_path / 'unbroken').glob('best_*')] == ['best_score_epoch_1.pth']
     run(tmp_path / 'broken', 'epochs', SCORES[::-1], cut=8)
     run(tmp_path / 'broken', 'epochs', SCORES[::-1])

@@ -37,6 +37,6 @@ def test_saved_again_after_a_validation(tmp_path):
     for epoch in (1, 2):
         checkpoint = load(tmp_path / f'epoch_{epoch}.pth')
         assert checkpoint['meta']['epoch'] == epoch
-        assert checkpoint['message_hub']['runtime_info']['validated'] == epoch
+        assert checkpoint['message_hub']['runtime_info']['last_validated'] == epoch
     text = next(tmp_path.glob('*/*.log')).read_text()
     assert 'FlexibleRunner reads and writes checkpoints by itself: a kill while it writes one costs that file.' in text

@@ -3,8 +3,8 @@
 
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
-# In mmengine's message hub: the value of num_steps at the last validation.
-VALIDATED = 'validated'
+# In mmengine's message hub: the value of num_steps at the last validation. What begins with "val" would be logged.
+VALIDATED = 'last_validated'
 
 
 def num_steps(runner: Runner) -> int:
