@@ -83,7 +83,7 @@ def save(path: Path, epoch: int, model: nn.Module, optimizer: Optimizer, history
 
 def resume(path: Path, model: nn.Module, optimizer: Optimizer, history: RMHistory) -> int:
     """Go on from a checkpoint; returns the number of epochs that are done."""
-    checkpoint = torch.load(path, map_location='cpu')
+    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     model.load_state_dict(checkpoint['state_dict'])
     optimizer.load_state_dict(checkpoint['optimizer'])
     device = next(model.parameters()).device

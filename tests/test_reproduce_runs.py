@@ -44,9 +44,11 @@ def test_commands(tmp_path):
     atss = next(row for row in rows_of({'table7': PAPER['table7']}) if row.label == 'CutMix').training
     tuned = runs.Run(atss, 0, tmp_path)
     tuned.start.work_dir.mkdir(parents=True)
+    # The note is from before the folder was moved.
     (tuned.start.work_dir / 'last_checkpoint').write_text('somewhere/epoch_300.pth')
     assert 'resnet50_8xb64-cutmix_imagenet' in str(tuned.start.work_dir)
-    assert 'model.backbone.init_cfg.checkpoint=somewhere/epoch_300.pth' in tuned.command()
+    checkpoint = tuned.start.work_dir / 'epoch_300.pth'
+    assert f'model.backbone.init_cfg.checkpoint={checkpoint}' in tuned.command()
     scratch = next(row for row in rows_of({'table7': MINI['table7']}) if row.label == 'from scratch').training
     assert 'model.backbone.init_cfg=None' in runs.Run(scratch, 0, tmp_path).command()
 

@@ -19,6 +19,7 @@ from mmrmix.placement import check_placement
 
 from .cfg_options import CfgOptions, read_config
 from .screen import HeaderHook, quiet
+from .work_dir import check_writable
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -100,8 +101,10 @@ def build_runner(cfg: Config, verbose: bool = False) -> Runner:
         Runner: Its process group is initialised if the launcher asks for one.
 
     Raises:
+        OSError: If the work dir cannot be written to.
         ValueError: For a launcher other than ``'pytorch'`` without a GPU.
     """
+    check_writable(cfg.work_dir)
     num_replaced = 0
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         num_replaced = _prepare_for_cpus(cfg)

@@ -13,7 +13,8 @@ def read_log(work_dir: Path) -> List[dict]:
     Every start of a run, a resume as well, writes a
     ``<time>/vis_data/scalars.json`` of its own. What an interrupted process
     had logged beyond its last checkpoint is replaced by what the next one
-    logged; a run that started anew replaces everything.
+    logged, and so is a validation that the next one repeated; a run that
+    started from the beginning replaces everything.
 
     Args:
         work_dir (Path): The run's work dir.
@@ -36,7 +37,9 @@ def read_log(work_dir: Path) -> List[dict]:
         new = list(_read_lines(path))
         first = next((entry['step'] for entry in new if 'iter' in entry), None)
         if first is not None:
-            entries = [*itertools.takewhile(lambda entry, first=first: _is_before(entry, first), entries), *new]
+            entries = list(itertools.takewhile(lambda entry, first=first: _is_before(entry, first), entries))
+        repeated = {entry['step'] for entry in new if 'iter' not in entry}
+        entries = [entry for entry in entries if 'iter' in entry or entry['step'] not in repeated] + new
     return entries
 
 

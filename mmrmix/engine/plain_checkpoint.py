@@ -10,15 +10,16 @@ BRANCH, CLASSIFIER = '.fc_roi.', '.fc.'
 
 
 def add_branch(checkpoint: Dict[str, Any], model: nn.Module, optim_wrapper: OptimWrapper) -> List[str]:
-    """Make room for ``fc_roi`` in the optimiser state of a plain model.
+    """Make room for ``fc_roi`` in the checkpoint of a plain model.
 
     torch refuses an optimiser state with fewer parameters than the model has.
-    ``fc_roi`` gets the hyper-parameters that ``fc`` has reached (where each
-    parameter has a group of its own), and no momentum.
+    ``fc_roi`` gets the weights that it has in the model, the hyper-parameters
+    that ``fc`` has reached (where each parameter has a group of its own), and
+    no momentum.
 
     Args:
         checkpoint (dict): A checkpoint, about to be resumed; its entries
-            ``optimizer`` and ``param_schedulers`` are changed.
+            ``state_dict``, ``optimizer`` and ``param_schedulers`` are changed.
         model (nn.Module): The model, not wrapped.
         optim_wrapper (OptimWrapper): The optimiser wrapper, built.
 
@@ -26,7 +27,8 @@ def add_branch(checkpoint: Dict[str, Any], model: nn.Module, optim_wrapper: Opti
         list[str]: Names of the parameters that the checkpoint lacks; empty
         where there is nothing to do, or more is missing than the branch.
     """
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    parameters = dict(model.named_parameters())
+    names = {id(parameter): name for name, parameter in parameters.items()}
     missing = [name for name in names.values() if name not in checkpoint.get('state_dict', {})]
     saved = checkpoint.get('optimizer')
     if not missing or saved is None or not all(BRANCH in name for name in missing):
@@ -49,6 +51,7 @@ def add_branch(checkpoint: Dict[str, Any], model: nn.Module, optim_wrapper: Opti
     ordered = [name for group in groups for name in group]
     state = {i: saved['state'][saved_index[n]] for i, n in enumerate(ordered) if saved_index.get(n) in saved['state']}
     saved.update(state=state, param_groups=param_groups)
+    checkpoint['state_dict'].update((name, parameters[name].detach().clone()) for name in missing)
     for scheduler in checkpoint.get('param_schedulers') or []:
         for key in ('base_values', '_last_value'):
             values = scheduler.get(key, [])

@@ -8,11 +8,11 @@ import mmcv
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.runner import find_latest_checkpoint
 from mmengine.runner.checkpoint import _load_checkpoint
 from mmpretrain.datasets import remove_transform
 from torch import Tensor, nn
 
+from mmrmix.engine.checkpoint_files import last_checkpoint
 from mmrmix.engine.launch import innermost_dataset
 from mmrmix.models.pretrained_backbone import mismatches
 
@@ -67,7 +67,7 @@ def load_classifier(cfg: Config, checkpoint: str) -> Tuple[nn.Module, Optional[L
         FileNotFoundError: If there is no such checkpoint.
         ValueError: If the weights do not fit.
     """
-    path = find_latest_checkpoint(checkpoint) if Path(checkpoint).is_dir() else checkpoint
+    path = last_checkpoint(checkpoint) if Path(checkpoint).is_dir() else checkpoint
     if path is None or ('://' not in path and not Path(path).is_file()):
         raise FileNotFoundError(f'{checkpoint} is no checkpoint and no work dir with one. Train it: tools/train.py.')
     loaded = _load_checkpoint(path, map_location='cpu')

@@ -3,13 +3,20 @@
 
 import io
 import re
+import uuid
 
 import pytest
 import torch
 from mmengine.fileio import get_file_backend
 
 from mmrmix.engine import SafeCheckpointHook, checkpoint_files
-from mmrmix.engine.checkpoint_files import are_equal, find_intact_checkpoint, is_intact
+from mmrmix.engine.checkpoint_files import (
+    are_equal,
+    find_intact_checkpoint,
+    is_intact,
+    last_checkpoint,
+    remove_leftovers,
+)
 
 from .test_resume import assert_same_bits, settings_for, train_with_cuts
 from .test_rm_history_hook import build_runner, train
@@ -55,7 +62,9 @@ class TestAtomicLocalBackend:
         # What the kill left is no obstacle.
         backend.put(b'third', path)
         assert path.read_bytes() == b'third'
-        assert list(tmp_path.iterdir()) == [path]
+        (tmp_path / '.other.tmp').touch()
+        remove_leftovers(tmp_path)
+        assert sorted(tmp_path.iterdir()) == [tmp_path / '.other.tmp', path]
 
     def test_disk_full(self, backend, tmp_path, monkeypatch):
         path = tmp_path / 'epoch_1.pth'
@@ -65,9 +74,39 @@ class TestAtomicLocalBackend:
             raise OSError(28, 'No space left on device')
 
         monkeypatch.setattr(checkpoint_files.os, 'fsync', full)
-        with pytest.raises(OSError, match='No space left'):
+        with pytest.raises(OSError) as error:
             backend.put(b'second', path)
+        assert error.value.errno == 28
+        assert error.value.strerror == (
+            f'{path} could not be written (No space left on device). What was saved before is whole: once there is '
+            'room, resume from it.'
+        )
         assert path.read_bytes() == b'first'
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_link_is_not_followed(self, backend, tmp_path, monkeypatch):
+        """Neither of the final name nor of the temporary one, should it be known."""
+        (tmp_path / 'other').write_bytes(b'other')
+        (tmp_path / 'epoch_1.pth').symlink_to('other')
+        backend.put(b'first', tmp_path / 'epoch_1.pth')
+        assert (tmp_path / 'epoch_1.pth').read_bytes() == b'first'
+        monkeypatch.setattr(checkpoint_files, 'uuid4', lambda: uuid.UUID(int=0))
+        (tmp_path / f'.epoch_2.pth.{"0" * 32}.tmp').symlink_to('other')
+        with pytest.raises(FileExistsError):
+            backend.put(b'second', tmp_path / 'epoch_2.pth')
+        assert (tmp_path / 'other').read_bytes() == b'other'
+
+    def test_two_processes_at_once(self, backend, tmp_path, monkeypatch):
+        """The other one writes the same file while this one is about to rename its own."""
+        path, fsync = tmp_path / 'epoch_1.pth', checkpoint_files.os.fsync
+
+        def meanwhile(descriptor):
+            monkeypatch.setattr(checkpoint_files.os, 'fsync', fsync)
+            backend.put(b'other', path)
+
+        monkeypatch.setattr(checkpoint_files.os, 'fsync', meanwhile)
+        backend.put(b'this', path)
+        assert path.read_bytes() == b'this'
         assert list(tmp_path.iterdir()) == [path]
 
 
@@ -116,12 +155,12 @@ class TestFindIntactCheckpoint:
         note(tmp_path, tmp_path / 'epoch_10.pth')
         return tmp_path
 
-    def find(self, work_dir, load_from=None):
+    def find(self, work_dir):
         """Name of the file, and the warning if there is one."""
         lines = []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(checkpoint_files, 'print_log', lambda text, **_: lines.append(text))
-            found = find_intact_checkpoint(str(work_dir), 'epoch_{}.pth', load_from)
+            found = find_intact_checkpoint(str(work_dir), 'epoch_{}.pth', last_checkpoint(str(work_dir)))
         return found and re.split(r'[\\/]', found)[-1], lines
 
     def test_last(self, work_dir):
@@ -150,25 +189,20 @@ class TestFindIntactCheckpoint:
         """Starting again from nothing would overwrite what may be repaired."""
         for step in (10, 9, 2, 1):
             damage(work_dir / f'epoch_{step}.pth', 'empty')
-        with pytest.raises(RuntimeError, match=r'None of the checkpoints in .*epoch_10.*epoch_1\.pth.* remove last_ch'):
+        with pytest.raises(
+            RuntimeError, match=r'None of the checkpoints in .*epoch_10.*epoch_1\.pth.* another --work-dir'
+        ):
             self.find(work_dir)
 
-    def test_note_is_empty(self, work_dir):
-        """Killed while mmengine rewrote it."""
-        note(work_dir, '')
-        assert self.find(work_dir)[0] == 'epoch_12.pth'
+    @pytest.mark.parametrize('content', ['', None], ids=['empty', 'missing'])
+    def test_note(self, work_dir, content):
+        """Killed while mmengine rewrote it, or before it wrote the first."""
+        note(work_dir, '') if content == '' else (work_dir / 'last_checkpoint').unlink()
+        text = f'{work_dir} has no last_checkpoint, or an empty one: resuming from {work_dir}/epoch_12.pth instead.'
+        assert self.find(work_dir) == ('epoch_12.pth', [text])
         for path in work_dir.glob('epoch_*'):
             path.unlink()
-        with pytest.raises(RuntimeError, match='last_checkpoint is empty'):
-            self.find(work_dir)
-
-    def test_a_path_is_taken_as_it_is(self, work_dir):
-        path = str(work_dir / 'epoch_2.pth')
-        assert self.find(work_dir, path)[0] == 'epoch_2.pth'
-        assert self.find(work_dir, 'https://host/epoch_2.pth')[0] == 'epoch_2.pth'
-        damage(work_dir / 'epoch_2.pth', 0.5)
-        with pytest.raises(RuntimeError, match=r'epoch_2\.pth is truncated or damaged: resume from another checkpoint'):
-            self.find(work_dir, path)
+        assert self.find(work_dir) == (None, [])
 
 
 def test_are_equal(tmp_path):

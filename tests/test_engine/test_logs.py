@@ -41,6 +41,23 @@ def test_a_run_that_starts_anew_replaces_everything(tmp_path):
     assert read_log(tmp_path) == training(2, run='b')
 
 
+def test_a_repeated_validation_replaces_the_first(tmp_path):
+    """Killed after its log entry and before the checkpoint had the result; by then the last one of the run, or not."""
+    write(tmp_path, '20260101_000001', [*training(2, 4), *validation(1), *training(6, 8), *validation(2)])
+    write(tmp_path, '20260101_000002', validation(2, run='b'))
+    expected = [*training(2, 4), *validation(1), *training(6, 8), *validation(2, run='b')]
+    assert read_log(tmp_path) == expected
+    write(tmp_path, '20260101_000003', [*validation(2, run='c'), *training(10, run='c')])
+    assert read_log(tmp_path) == [*expected[:-1], *validation(2, run='c'), *training(10, run='c')]
+
+
+def test_a_last_validation_that_comes_by_itself(tmp_path):
+    """Killed between the last checkpoint and the last validation."""
+    write(tmp_path, '20260101_000001', [*training(2, 4), *validation(1), *training(6, 8)])
+    write(tmp_path, '20260101_000002', validation(2, run='b'))
+    assert read_log(tmp_path) == [*training(2, 4), *validation(1), *training(6, 8), *validation(2, run='b')]
+
+
 def test_nothing(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'No log in .*: expected .*vis_data/scalars\.json'):
         read_log(tmp_path)

@@ -208,7 +208,7 @@ def test_resume_is_exact_where_iterations_go_through_a_finite_sampler(tmp_path, 
 
 
 @pytest.mark.parametrize('loop', ['epochs', 'iterations'])
-def test_validation_that_was_prevented_is_made_up_for(tmp_path, loop):
+def test_validation_that_was_prevented_comes_first(tmp_path, loop):
     """Power is lost after the save and before the validation: twice in the middle, and at the very end."""
     settings = dict(reset=None, optim_wrapper=ACCUMULATION, **settings_for(loop, interval=1 if loop == 'epochs' else 4))
     settings['default_hooks']['checkpoint'].update(save_best='auto')
@@ -222,7 +222,10 @@ def test_validation_that_was_prevented_is_made_up_for(tmp_path, loop):
     for name in names[0]:
         assert are_equal(tmp_path / 'broken' / name, tmp_path / 'unbroken' / name)
     # Not after the cut in iteration 6: the result for the checkpoint before is there by then.
-    assert sum(path.read_text().count('is made up for') for path in (tmp_path / 'broken').glob('*/*.log')) == 3
+    assert (
+        sum(path.read_text().count('was saved before its validation') for path in (tmp_path / 'broken').glob('*/*.log'))
+        == 3
+    )
 
 
 def test_cut_in_the_middle_of_an_epoch_repeats_it(tmp_path):

@@ -123,7 +123,7 @@ class Training:
         """Wait until a checkpoint is being written; returns False if none was."""
         end = time.monotonic() + seconds
         while self.is_running and time.monotonic() < end:
-            if any(self.work_dir.glob('.*.pth.tmp')):
+            if any(self.work_dir.glob('.*.pth.*.tmp')):
                 return True
             time.sleep(0.0005)
         return False

@@ -15,14 +15,15 @@ import re
 import sys
 from collections import OrderedDict
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Dict, List, Tuple
 
 import torch
-from mmengine.runner.checkpoint import _load_checkpoint
 from mmpretrain import get_model
 from torch import Tensor, nn
 
 from mmrmix.engine.cfg_options import read_config
+from mmrmix.engine.data_only import load_data
 from mmrmix.engine.screen import errors_as_sentences
 
 HEAD = [(r'^(fc|linear)\.', 'head.fc.'), (r'^(fc|linear)_roi\.', 'head.fc_roi.')]
@@ -112,7 +113,9 @@ def main() -> None:
     args = parse_args()
     model = get_model(read_config(args.config))
     try:
-        state_dict = convert(_load_checkpoint(args.checkpoint, map_location='cpu'))
+        state_dict = convert(load_data(args.checkpoint))
+    except UnpicklingError as error:
+        sys.exit(str(error))
     except ValueError as error:
         sys.exit(f'{args.checkpoint}: {error}')
     lines = check(model, state_dict)

@@ -15,12 +15,15 @@ import argparse
 import hashlib
 import io
 import re
+import sys
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Dict
 
 import torch
 from torch import Tensor
 
+from mmrmix.engine.data_only import load_data
 from mmrmix.engine.screen import errors_as_sentences
 
 META = ('epoch', 'iter', 'dataset_meta', 'mmengine_version', 'cfg', 'converted_from')
@@ -69,7 +72,10 @@ def publish(checkpoint: dict, keep_fc_roi: bool = False) -> dict:
 @errors_as_sentences()
 def main() -> None:
     args = parse_args()
-    checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=False)
+    try:
+        checkpoint = load_data(args.checkpoint)
+    except UnpicklingError as error:
+        sys.exit(str(error))
     published = publish(checkpoint, args.keep_fc_roi)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()

@@ -15,6 +15,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from mmengine.config import Config
 
 from mmrmix.engine.cfg_options import CfgOptions, read_config
+from mmrmix.engine.checkpoint_files import last_checkpoint
 from mmrmix.engine.logs import read_log
 
 from .experiments import IMAGENET, INSTANCES, SEGMENTATION, Experiment, Training
@@ -78,7 +79,7 @@ class Run(NamedTuple):
         if 'fashion-scenes' in self.training.config and self.start is None:
             options.append('model.backbone.init_cfg=None')
         if self.start:
-            checkpoint = (self.start.work_dir / 'last_checkpoint').read_text()
+            checkpoint = last_checkpoint(str(self.start.work_dir))
             options.append(f'model.backbone.init_cfg.checkpoint={checkpoint}')
         if self.instead:
             options.append(f'train_dataloader.batch_size={self.images_per_step // self.processes}')

@@ -19,11 +19,11 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
 from mmengine.visualization import Visualizer
 from pycocotools.coco import COCO
 
 from mmrmix.datasets import FashionMNIST
+from mmrmix.engine.checkpoint_files import last_checkpoint
 from mmrmix.engine.screen import errors_as_sentences
 
 CLASSES = FashionMNIST.METAINFO['classes']
@@ -76,7 +76,7 @@ def predicted(config: str, checkpoint: str, paths: List[Path], score_thr: float)
     """What a detector or segmentor finds in pictures."""
     cfg = Config.fromfile(config)
     cfg.model.backbone.init_cfg = None  # The checkpoint has all weights.
-    checkpoint = find_latest_checkpoint(checkpoint) if Path(checkpoint).is_dir() else checkpoint
+    checkpoint = last_checkpoint(checkpoint) if Path(checkpoint).is_dir() else checkpoint
     if cfg.default_scope == 'mmseg':
         from mmseg.apis import inference_model, init_model
 

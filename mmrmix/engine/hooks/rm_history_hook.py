@@ -11,6 +11,7 @@ from mmrmix.history import RMHistory, Triple
 from mmrmix.link import history_users, link_history
 from mmrmix.registry import HOOKS
 
+from .history_entry import FORMAT, check_history_entry
 from .run_checks import check_run, warn_of_short_epochs
 from .saving import (
     gather_to_main,
@@ -23,8 +24,6 @@ from .saving import (
 )
 
 SAVE_MODES = ('auto', 'none')
-FORMAT = 1
-ENTRIES = {'format', 'settings', 'triples'}
 
 
 @HOOKS.register_module()
@@ -234,12 +233,7 @@ class RMHistoryHook(Hook):
             runner.logger.info(f'Resumed with an empty RecursiveMix history: {reason}.{branch}')
             return
         source = runner._load_from or find_latest_checkpoint(runner.work_dir)
-        if not isinstance(self._resumed, dict) or self._resumed.get('format') != FORMAT or ENTRIES - {*self._resumed}:
-            raise ValueError(
-                f'{source}: hook_msgs["rm_history"] is no history that this version of mmrmix (format {FORMAT}) '
-                'can read. Upgrade mmrmix, or go on without it: custom_hooks=[dict(type="mmrmix.RMHistoryHook", '
-                'save="none")].'
-            )
+        check_history_entry(self._resumed, source)
         # None in a rank that the saved run did not have: the settings differ then.
         triple = dict(enumerate(self._resumed['triples'])).get(get_rank())
         now, then = self._settings(runner), dict(self._resumed['settings'])

@@ -1,20 +1,30 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import IO, Any, Dict, Optional
 
-import torch
-from mmengine.dist import all_reduce, all_reduce_params, broadcast, broadcast_object_list, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
-from torch import Tensor, nn
+from mmengine.runner import Runner
+from torch import Tensor
 
-from mmrmix.engine.checkpoint_files import find_intact_checkpoint
-from mmrmix.engine.logs import read_log
+from mmrmix.engine.checkpoint_files import remove_leftovers
+from mmrmix.engine.work_dir import lock
 from mmrmix.registry import HOOKS
 
-from .saving import is_saved_after_epoch, is_saved_after_iter, put_message, take_message, unwrapped_model
+from .resume_check import find_usable_checkpoint
+from .saving import (
+    in_main_process,
+    is_saved_after_epoch,
+    is_saved_after_iter,
+    put_message,
+    take_message,
+    unwrapped_model,
+)
+from .synchronise import is_between_updates, synchronise
+from .validation import VALIDATED, num_steps, validate_if_missing
+
+# Where mmengine's message hub notes the best checkpoints.
+BEST = 'best_ckpt'
 
 
 @HOOKS.register_module()
@@ -23,15 +33,24 @@ class SafeCheckpointHook(CheckpointHook):
 
     - Files are written atomically, see :class:`AtomicLocalBackend`: a kill
       during the save leaves the checkpoint before it as it was.
-    - The checkpoint to resume from is read through first. Where it is the last
-      one (``--resume`` without a path) and damaged, the one before is taken.
-    - A validation that the crash prevented is made up for.
+    - The checkpoint to resume from is read through first: it must be intact,
+      fit the training (names and shapes of weights, the optimiser), and hold
+      nothing but data (see :func:`load_data`; ``load_from`` as well). Where it
+      is the last one (``--resume`` without a path) and damaged, the one before
+      is taken.
+    - A checkpoint is saved again with the result of its validation. One that
+      is resumed without a result is validated first.
+    - The best checkpoint is removed after the next one has been written.
     - Half-accumulated gradients are saved, too, where a checkpoint falls
       between two updates of ``accumulative_counts``.
     - Several processes are brought to the state that a resume would put them
       in before they go on: the main process's buffers (statistics of
       BatchNorm) and, between two updates, the mean of all gradients, which is
       what the next update would have made of them.
+    - A second training in the same work dir is refused.
+
+    mmengine's ``FlexibleRunner`` reads and writes files by itself: what is said
+    of atomic files and of the reading does not hold there.
 
     It needs nothing else of mmrmix and works in every mmengine project.
 
@@ -49,6 +68,9 @@ class SafeCheckpointHook(CheckpointHook):
         ...     type='mmrmix.SafeCheckpointHook', interval=1, max_keep_ckpts=3))
     """
 
+    # See may_be_saved_after_val.
+    saves_results = True
+
     def __init__(self, *args, backend_args: Optional[dict] = None, **kwargs) -> None:
         super().__init__(*args, backend_args=backend_args or dict(backend='mmrmix_atomic'), **kwargs)
         if self.max_keep_ckpts == 1:
@@ -58,29 +80,32 @@ class SafeCheckpointHook(CheckpointHook):
             )
         self._is_synchronised = False
         self._resumed_grads: Dict[str, Tensor] = {}
+        # Number of the last checkpoint, while it may be saved again.
+        self._saved_step: Optional[int] = None
+        self._meta: Dict[str, int] = {}
+        self._lock: Optional[IO] = None
 
     def before_run(self, runner: Runner) -> None:
-        """Make sure that the checkpoint to resume from can be read.
+        """Make sure that the checkpoint to resume or start from can be used.
 
         Args:
             runner (Runner): The runner of the training process.
 
         Raises:
-            RuntimeError: If it cannot, nor any before it.
+            RuntimeError: If it cannot.
         """
-        if not runner._resume:
+        if not isinstance(runner, Runner):
+            runner.logger.warning(
+                'FlexibleRunner reads and writes checkpoints by itself: a kill while it writes one costs that file.'
+            )
+            return
+        if not runner._resume and not runner._load_from:
             return
         # The main process looks, so that all of them take the same one.
-        found = [None, None]
-        if is_main_process():
-            try:
-                found[0] = find_intact_checkpoint(runner.work_dir, self.filename_tmpl, runner._load_from)
-            except (RuntimeError, OSError) as error:
-                found[1] = str(error)
-        broadcast_object_list(found)
-        if found[1]:
-            raise RuntimeError(found[1])
-        runner._load_from = found[0]
+        folder = self._folder(runner)
+        runner._load_from = in_main_process(lambda: find_usable_checkpoint(runner, folder, self.filename_tmpl))
+        # mmengine would take an empty note for a path.
+        runner._resume = runner._resume and runner._load_from is not None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
         """Take the half-accumulated gradients out of a resumed checkpoint.
@@ -99,17 +124,23 @@ class SafeCheckpointHook(CheckpointHook):
         Args:
             runner (Runner): The runner of the training process.
         """
+        in_main_process(lambda: self._occupy(runner))
         super().before_train(runner)
-        if self._resumed_grads and _is_between_updates(runner):
+        is_resumed = runner._resume and runner.iter
+        if is_resumed:
+            self._find_best(runner)
+        if self._resumed_grads and is_between_updates(runner):
             for name, parameter in unwrapped_model(runner).named_parameters():
                 if name in self._resumed_grads:
                     parameter.grad = self._resumed_grads[name].to(parameter.device)
             runner.logger.info('Resumed with the half-accumulated gradients: none of them is lost.')
         self._resumed_grads = {}
-        # Last, as mmengine saves the resumed checkpoint again for a new best.
-        if runner._resume and runner.iter:
+        # Last, as the resumed checkpoint is saved again with the result.
+        if is_resumed:
             self.last_ckpt = runner._load_from
-            self._validate_if_missing(runner)
+            self._saved_step = self._step(runner)
+            self._is_synchronised = True
+            validate_if_missing(runner)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
         """Remember that the processes are about to drift apart.
@@ -147,15 +178,39 @@ class SafeCheckpointHook(CheckpointHook):
         super().after_train_epoch(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[Dict[str, float]] = None) -> None:
-        """Save if this is the best checkpoint.
+        """Save the result in the checkpoint of this step, and the best checkpoint if this is one.
 
         Args:
             runner (Runner): The runner of the training process.
             metrics (dict, optional): Results of the validation.
         """
-        if self.save_best and runner.iter:
+        if not runner.iter:  # A validation without training.
+            super().after_val_epoch(runner, metrics)
+            return
+        is_saved, self._saved_step = self._saved_step == self._step(runner), None
+        if self.save_best or is_saved:
             self._synchronise(runner)
+        hub = runner.message_hub
+        hub.update_info(VALIDATED, num_steps(runner))
+        # mmengine would remove the last best file before it writes the next one. A checkpoint that is saved in
+        # between names it, so that it is removed after a kill as well.
+        hub.update_info('outdated_ckpts', [Path(path).name for path in best_files(runner).values()])
+        self._set_best({})
         super().after_val_epoch(runner, metrics)
+        self._set_best(best_files(runner))
+        # mmengine saves again for a new best only.
+        if is_saved and self._saved_step is None:
+            self._save_checkpoint_with_step(runner, self._step(runner), dict(epoch=runner.epoch, iter=runner.iter))
+        self._remove_outdated(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the work dir to others.
+
+        Args:
+            runner (Runner): The runner of the training process.
+        """
+        super().after_train(runner)
+        self._lock = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
         """Put half-accumulated gradients into the checkpoint.
@@ -164,70 +219,77 @@ class SafeCheckpointHook(CheckpointHook):
             runner (Runner): The runner of the training process.
             checkpoint (dict): The checkpoint, in the main process.
         """
-        if _is_between_updates(runner):
+        # FlexibleRunner counts one more where a checkpoint is saved after a validation.
+        checkpoint['meta'].update(self._meta)
+        if is_between_updates(runner):
             parameters = unwrapped_model(runner).named_parameters()
             grads = {name: value.grad.cpu() for name, value in parameters if value.grad is not None}
             put_message(checkpoint, 'accumulated_grads', grads)
 
-    def _validate_if_missing(self, runner: Runner) -> None:
-        """Run the validation that should have followed the checkpoint.
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        self._saved_step, self._meta = step, dict(meta)
+        super()._save_checkpoint_with_step(runner, step, meta)
+        self._meta = {}
 
-        mmengine saves before it validates. After a kill in between it would
-        go on without the result, and perhaps without the best checkpoint.
-        """
-        loop = runner.train_loop
-        if not isinstance(loop, (EpochBasedTrainLoop, IterBasedTrainLoop)):
-            return  # It validates by rules of its own.
-        is_by_iter = isinstance(loop, IterBasedTrainLoop)
-        step, last = (loop.iter, loop.max_iters) if is_by_iter else (loop.epoch, loop.max_epochs)
-        is_due = step >= loop.val_begin and (step % loop.val_interval == 0 or step == last)
-        if runner.val_loop is None or not is_due:
+    def _step(self, runner: Runner) -> int:
+        """Number in the name of a checkpoint of now, between two steps of training."""
+        return runner.epoch if self.by_epoch else runner.iter
+
+    def _folder(self, runner: Runner) -> str:
+        """Where the checkpoints are, before mmengine works it out."""
+        if self.out_dir in (None, runner.work_dir):
+            return runner.work_dir
+        return str(Path(self.out_dir, Path(runner.work_dir).name))
+
+    def _occupy(self, runner: Runner) -> None:
+        """Keep others out of the work dir, and clean up after kills."""
+        self._lock = lock(runner.work_dir)
+        if self._lock:
+            remove_leftovers(self._folder(runner))
+
+    def _find_best(self, runner: Runner) -> None:
+        """Take the best files beside the resumed checkpoint, wherever they were when it was saved."""
+        for key, path in best_files(runner).items():
+            here = self.file_backend.join_path(self.out_dir, Path(path).name)
+            if self.file_backend.exists(here):
+                runner.message_hub.update_info(key, here)
+        self._set_best(best_files(runner))
+        self._remove_outdated(runner)
+
+    def _set_best(self, paths: Dict[str, str]) -> None:
+        """Tell mmengine which best files there are."""
+        if self.save_best and len(self.key_indicators) == 1:
+            self.best_ckpt_path = paths.get(BEST)
+        elif self.save_best:
+            self.best_ckpt_path_dict = {key: paths.get(f'{BEST}_{key}') for key in self.key_indicators}
+
+    def _remove_outdated(self, runner: Runner) -> None:
+        """Remove best files that are not the best any more."""
+        if not is_main_process():
             return
-        found = [False]
-        if is_main_process():
-            with suppress(FileNotFoundError):
-                found = [
-                    any(entry['step'] == step and 'iter' not in entry for entry in read_log(Path(runner.work_dir)))
-                ]
-        broadcast_object_list(found)
-        if not found[0]:
-            runner.logger.info(f'The validation after {"iteration" if is_by_iter else "epoch"} {step} is made up for.')
-            runner.val_loop.run()
+        best = {Path(path).name for path in best_files(runner).values()}
+        for name in {*runner.message_hub.get_info('outdated_ckpts', [])} - best:
+            path = self.file_backend.join_path(self.out_dir, name)
+            if self.file_backend.isfile(path):
+                self.file_backend.remove(path)
+                runner.logger.info(f'{path} is the best checkpoint no longer and was removed.')
 
     def _synchronise(self, runner: Runner) -> None:
         """Put every process into the state that a resume would give it."""
-        if self._is_synchronised or not runner.distributed:
-            return
-        self._is_synchronised = True
-        model = unwrapped_model(runner)
-        for buffer in model.buffers():
-            broadcast(buffer)
-        if _is_between_updates(runner):
-            average_grads(model)
+        if not self._is_synchronised and runner.distributed:
+            self._is_synchronised = True
+            synchronise(runner)
 
 
-def average_grads(model: nn.Module) -> None:
-    """Replace the gradients by their mean over all processes. A collective.
+def best_files(runner: Runner) -> Dict[str, str]:
+    """The best checkpoints that mmengine's message hub names.
 
     Args:
-        model (nn.Module): A parameter may have a gradient in some processes
-            only; it is zero in the others.
+        runner (Runner): The runner of the training process.
+
+    Returns:
+        dict[str, str]: Paths by their names in the hub, one for each metric of
+        ``save_best``.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    has_grad = torch.tensor([parameter.grad is not None for parameter in parameters], dtype=torch.uint8)
-    # Every process must ask for the same ones, or they wait for each other.
-    has_grad = has_grad.to(parameters[0].device)
-    all_reduce(has_grad, op='max')
-    parameters = [parameter for parameter, is_used in zip(parameters, has_grad.tolist()) if is_used]
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    all_reduce_params([parameter.grad for parameter in parameters], op='mean')
-
-
-def _is_between_updates(runner: Runner) -> bool:
-    """Whether gradients are accumulated and wait for the next update."""
-    wrapper = runner.optim_wrapper
-    return (
-        isinstance(wrapper, OptimWrapper) and not isinstance(wrapper, OptimWrapperDict) and not wrapper.should_update()
-    )
+    info = runner.message_hub.runtime_info
+    return {key: path for key, path in info.items() if key.startswith(BEST) and path}

@@ -6,7 +6,7 @@ process only. What has to come from every process is gathered earlier, at a
 point that all of them reach: right before ``CheckpointHook`` does its work.
 """
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from mmengine.dist import broadcast_object_list, get_rank, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook
@@ -99,7 +99,7 @@ def is_saved_after_iter(runner: Runner) -> bool:
 
 
 def may_be_saved_after_val(runner: Runner) -> bool:
-    """Whether a checkpoint may be saved in ``after_val_epoch``, as a new best.
+    """Whether a checkpoint may be saved in ``after_val_epoch``: as a new best, or with the result.
 
     Args:
         runner (Runner): In ``after_val_epoch``.
@@ -107,7 +107,32 @@ def may_be_saved_after_val(runner: Runner) -> bool:
     Returns:
         bool: The same in every process.
     """
-    return any(hook.save_best for hook in _checkpoint_hooks(runner))
+    return any(hook.save_best or getattr(hook, 'saves_results', False) for hook in _checkpoint_hooks(runner))
+
+
+def in_main_process(call: Callable[[], Any]) -> Any:
+    """Call something in the main process only. A collective.
+
+    Args:
+        call (Callable): Takes nothing; returns what can be pickled.
+
+    Returns:
+        Any: What it returned there, in every process.
+
+    Raises:
+        RuntimeError: If it raised anything, in every process: none waits for
+            one that has ended.
+    """
+    result, cause = [None, None], None
+    if is_main_process():
+        try:
+            result[0] = call()
+        except Exception as error:
+            result[1], cause = str(error), error
+    broadcast_object_list(result)
+    if result[1] is not None:
+        raise RuntimeError(result[1]) from cause
+    return result[0]
 
 
 def gather_to_main(value: Any) -> Optional[List[Any]]:
