@@ -113,6 +113,12 @@ class TestNothingMixed:
         assert of_mixing(warnings_of(tmp_path / 'late')) == []
 
 
+def test_two_hooks(tmp_path):
+    """A config that inherits one and adds another: the first would clear what the second keeps."""
+    with pytest.raises(ValueError, match=r'has 2 RMHistoryHooks, .*custom_hooks.0.reset=None'):
+        train(tmp_path, hooks=[dict(type='mmrmix.RMHistoryHook', reset=None)])
+
+
 class TestMetrics:
     def settings(self, topk):
         loader = dict(

@@ -76,11 +76,8 @@ def _problem_of_triple(triple: Any) -> str:
             return f'{name} is of {triple[name].dtype}'
     if is_finite.dtype != torch.bool:
         return f'is_finite is of {is_finite.dtype} instead of torch.bool'
-    for name in ('inputs', 'scores', 'logits'):
-        # Nothing is pasted from the other samples.
-        if not torch.isfinite(triple[name][is_finite]).all():
-            return f'{name} has values that are not finite'
-    for name in ('scores', 'logits'):
-        if not torch.isfinite(triple[name]).all():
+    # From the other images nothing is pasted.
+    for name, value in {**triple, 'inputs': inputs[is_finite]}.items():
+        if not torch.isfinite(value).all():
             return f'{name} has values that are not finite'
     return ''

@@ -22,8 +22,15 @@ def check_run(runner: Runner) -> None:
     Raises:
         ValueError: If the data set has another number of classes than the
             head, if a metric counts more classes than there are, or if other
-            augments run in RecursiveMix's place.
+            augments run in RecursiveMix's place, or if there are several
+            RMHistoryHooks.
     """
+    number = sum(type(hook).__name__ == 'RMHistoryHook' for hook in runner.hooks)
+    if number > 1:
+        raise ValueError(
+            f'custom_hooks has {number} RMHistoryHooks, each with a reset of its own: keep one. A config that inherits one '
+            'changes it by --cfg-options custom_hooks.0.reset=None, or lists its hooks anew.'
+        )
     heads, augments = history_users(runner.model)
     classes = (getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}).get('classes')
     for head in heads:
