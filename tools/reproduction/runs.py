@@ -3,6 +3,7 @@
 
 import argparse
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -105,10 +106,10 @@ class Run(NamedTuple):
         """Which options the settings differ by that it was made with, where it was."""
         command = self.note('run.json').get('command', [])
         then = command[command.index('--cfg-options') + 1 :] if '--cfg-options' in command else []
-        # What is added to the options of a training depends on the seed and on the machine.
-        added = ('randomness.seed=', 'model.backbone.init_cfg', 'train_dataloader.batch_size=')
+        # From the seed on, options depend on it and on the machine.
+        then = list(itertools.takewhile(lambda option: not option.startswith('randomness.seed='), then))
         given = [*self.training.options, *self.extra]
-        lost = [option for option in then if option not in given and not option.startswith(added)]
+        lost = [option for option in then if option not in given]
         new = [option for option in given if option not in then]
         parts = []
         if lost:
