@@ -139,6 +139,37 @@ def test_resume_is_exact(tmp_path, loop, reset, num_workers):
     assert_same_bits(actual, expected)
 
 
+@DATASETS.register_module(force=True)
+class GrowingToyDataset(NoisyToyDataset):
+    """Images with a border that the hook below sets, as SwitchRecipeHook sets pipelines."""
+
+    padding = 0
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        sample['inputs'] = torch.nn.functional.pad(sample['inputs'], (self.padding,) * 4)
+        return sample
+
+
+@HOOKS.register_module(force=True)
+class Grow(Hook):
+    priority = 'VERY_HIGH'
+
+    def before_train_epoch(self, runner):
+        runner.train_dataloader.dataset.padding = 4 * runner.epoch
+
+
+def test_resume_at_a_switch_of_resolution(tmp_path):
+    """The first batch after the switch gets the history of the old size, in an unbroken run as in a resumed one."""
+    settings = dict(reset=None, **settings_for('epochs'))
+    settings['train_dataloader']['dataset']['type'] = 'GrowingToyDataset'
+    hooks = [*HOOKS_FOR_RESUME, dict(type='Grow')]
+    expected = train_with_cuts(tmp_path / 'unbroken', hooks=hooks, **settings)
+    actual = train_with_cuts(tmp_path / 'broken', CUTS['epochs'][1:3], hooks=hooks, **settings)
+    assert expected['triple']['inputs'].shape[-2:] == (32, 32)
+    assert_same_bits(actual, expected)
+
+
 @pytest.mark.parametrize('loop', ['epochs', 'iterations'])
 @pytest.mark.parametrize('missing', ['history', 'seeds'])
 def test_resume_is_not_exact_without(tmp_path, loop, missing):
