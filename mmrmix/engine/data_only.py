@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-_multiarray = getattr(np, '_core', None) or np.core
 # What mmengine's message hub needs beside tensors: numbers over time. torch
 # lets a file name getattr but calls nothing that comes out of it.
 MESSAGE_HUB = [
@@ -26,8 +25,9 @@ MESSAGE_HUB = [
     slice,
     np.ndarray,
     np.dtype,
-    _multiarray.multiarray._reconstruct,
-    _multiarray.multiarray.scalar,
+    # Functions that build arrays and numbers; NumPy 2 has moved them.
+    np.zeros(1).__reduce__()[0],
+    np.float64().__reduce__()[0],
     *{type(np.dtype(each)) for each in np.sctypeDict.values()},
 ]
 # torch's own switch, which it reads where mmengine says nothing about weights_only.
