@@ -1,4 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+from .download import DownloadExplained
 from .fashion_mnist import FashionMNIST
 from .imagenet import ImageNet
 from .transforms import ClippedLighting
@@ -8,6 +9,7 @@ __all__ = [
     'CIFAR10',
     'CIFAR100',
     'ClippedLighting',
+    'DownloadExplained',
     'FashionMNIST',
     'ImageNet',
     'WholeBatches',

@@ -39,8 +39,8 @@ class DownloadExplained(BaseDataset):
             list[dict]: ``img`` and ``gt_label`` of each image.
 
         Raises:
-            RuntimeError: If the files are neither there nor to be had, see
-                :func:`not_downloaded`.
+            RuntimeError: If the files are neither there nor to be had;
+                ``not_downloaded`` says what to put where.
         """
         try:
             return super().load_data_list()
