@@ -119,6 +119,4 @@ def test_table(name, cases):
         if name.endswith('publish_model.py') and digit_version(torch.__version__) < digit_version('2.6'):
             works = True
         extra = list(given) if name in TAKES_OPTIONS else []
-        if name.endswith('vis_scheduler.py'):
-            extra = [*(extra or ['--cfg-options']), 'custom_hooks=[]']
         run(sys.executable, TOOLS / name, *arguments[name], *extra, expect=0 if works else 1, MPLBACKEND='Agg')

@@ -5,6 +5,7 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
+from torch import nn
 
 from mmrmix.engine.plain_checkpoint import add_branch
 from mmrmix.history import RMHistory, Triple
@@ -265,6 +266,10 @@ class RMHistoryHook(Hook):
 
     def _link(self, runner: Runner) -> None:
         """Link, and say what is linked, once and again when it changes."""
+        if isinstance(getattr(unwrapped_model(runner), 'data_preprocessor', None), nn.Identity):
+            # mmpretrain's vis_scheduler.py trains a stand-in for the model.
+            self.history = RMHistory()
+            return
         self.history = link_history(runner.model)
         heads, augments = history_users(runner.model)
         names = [*map(repr, augments), *(f'RMHead(omega={head.omega}, share_fc={head.share_fc})' for head in heads)]
