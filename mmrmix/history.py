@@ -2,7 +2,7 @@
 """The history (x^h, y^h, p^h) of RecursiveMix, and what a mixed batch carries to the head."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Optional, Sequence
+from typing import NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -95,37 +95,6 @@ def fit_batch(tensor: Tensor, num_samples: int) -> Tensor:
     if missing > 0:
         return F.pad(tensor, (*(0, 0) * (tensor.ndim - 1), 0, missing))
     return tensor[:num_samples] if missing else tensor
-
-
-def stack_rows(rows: Sequence[Tensor]) -> Tensor:
-    """``torch.stack``, without a copy where the rows make up one tensor.
-
-    Preprocessors hand out the rows of the labels that augments return, one to
-    each sample. This returns the very tensor that they were taken from, by
-    which :func:`mixing_of` recognises a batch.
-
-    Args:
-        rows (Sequence[Tensor]): N tensors ``(K,)``.
-
-    Returns:
-        Tensor: ``(N, K)``.
-
-    Raises:
-        ValueError: If they are a part of a batch that RecursiveMix mixed, or
-            all of it in another order.
-    """
-    whole = rows[0]._base
-    if whole is not None and whole.shape == (len(rows), *rows[0].shape) and whole.is_contiguous():
-        first, length = whole.storage_offset(), rows[0].numel()
-        if all(row._base is whole and row.storage_offset() == first + n * length for n, row in enumerate(rows)):
-            return whole
-    if mixing_of(whole) is not None:
-        raise ValueError(
-            f'{len(rows)} samples belong to a batch of {len(whole)} that RecursiveMix mixed, but are not all of it in '
-            'its order, so boxes and predictions of the history would go to the wrong images: pass a batch on as it '
-            'comes from the data preprocessor, and split it before that (accumulative_counts does).'
-        )
-    return torch.stack(list(rows))
 
 
 def mixing_of(scores: Optional[Tensor]) -> Optional[Mixing]:

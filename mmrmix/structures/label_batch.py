@@ -5,7 +5,7 @@ import torch
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmrmix.history import stack_rows
+from mmrmix.history import mixing_of
 
 
 class LabelBatch:
@@ -143,3 +143,34 @@ class LabelBatch:
     def _map(self, function: Callable[[Tensor], Tensor]) -> 'LabelBatch':
         tensors = [tensor if tensor is None else function(tensor) for tensor in (self.gt_label, self.gt_score)]
         return LabelBatch(*tensors, self.sample_idx)
+
+
+def stack_rows(rows: Sequence[Tensor]) -> Tensor:
+    """``torch.stack``, without a copy where the rows make up one tensor.
+
+    Preprocessors hand out the rows of the labels that augments return, one to
+    each sample. This returns the very tensor that they were taken from, by
+    which :func:`mmrmix.history.mixing_of` recognises a batch.
+
+    Args:
+        rows (Sequence[Tensor]): N tensors ``(K,)``.
+
+    Returns:
+        Tensor: ``(N, K)``.
+
+    Raises:
+        ValueError: If they are a part of a batch that RecursiveMix mixed, or
+            all of it in another order.
+    """
+    whole = rows[0]._base
+    if whole is not None and whole.shape == (len(rows), *rows[0].shape) and whole.is_contiguous():
+        first, length = whole.storage_offset(), rows[0].numel()
+        if all(row._base is whole and row.storage_offset() == first + n * length for n, row in enumerate(rows)):
+            return whole
+    if mixing_of(whole) is not None:
+        raise ValueError(
+            f'{len(rows)} samples belong to a batch of {len(whole)} that RecursiveMix mixed, but are not all of it in '
+            'its order, so boxes and predictions of the history would go to the wrong images: pass a batch on as it '
+            'comes from the data preprocessor, and split it before that (accumulative_counts does).'
+        )
+    return torch.stack(list(rows))
