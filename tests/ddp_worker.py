@@ -142,7 +142,7 @@ def collectives_of_a_plain_run(folder):
     return next(hook for hook in runner.hooks if isinstance(hook, CountCollectives)).counts
 
 
-@HOOKS.register_module()
+@HOOKS.register_module(force=True)
 class SaveAnywhere(Hook):
     """Saves where CheckpointHook does not, from the main process only, as some hooks do."""
 

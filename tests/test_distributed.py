@@ -120,6 +120,4 @@ def test_resume_with_another_number_of_processes(ranks, folder, tmp_path):
     _, steps = train(tmp_path, reset=None, resume=True, load_from=load_from, **settings)
     assert steps[0]['runner_iter'] == 12 and steps[0]['before'] is None
     (log,) = tmp_path.glob('*/*.log')
-    assert (
-        'iter_12.pth was dropped, because it belongs to another training: number of processes 2 → 1' in log.read_text()
-    )
+    assert 'iter_12.pth was dropped, because it belongs to another run: number of processes 2 → 1' in log.read_text()

@@ -82,7 +82,8 @@ def public_names():
     for name in registry.__all__:
         registered.update(getattr(registry, name).module_dict)
     names = {name for cell in cells for name in re.findall(r'`mmrmix\.(\w+)', cell)}
-    return {registered[name].__name__ if name in registered else name for name in names | set(mmrmix.__all__)}
+    found = {registered[name].__name__ if name in registered else name for name in names | set(mmrmix.__all__)}
+    return {name for name in found if not name.startswith('_')}
 
 
 def undocumented(pages, site):

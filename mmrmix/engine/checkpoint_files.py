@@ -25,7 +25,7 @@ class AtomicLocalBackend(LocalBackend):
     mmengine's ``local`` backend writes into the final file, so a process that
     is killed while it writes leaves half of it. This one writes a temporary
     file beside it, waits until that is on the disk, and renames it. A kill
-    leaves the temporary one, see :func:`remove_leftovers`.
+    leaves the temporary one, see ``remove_leftovers``.
 
     Example:
         >>> default_hooks = dict(checkpoint=dict(

@@ -2,6 +2,7 @@
 """The best checkpoint, and results of validations, after a kill at every moment between them."""
 
 import json
+import time
 from contextlib import suppress
 
 import pytest
@@ -50,6 +51,9 @@ def run(work_dir, loop, scores, cut=None, monkeypatch=None, **checkpoint):
     settings['default_hooks']['checkpoint'].update(save_best='score', rule='greater', **checkpoint)
     hooks = [*HOOKS_FOR_RESUME, dict(type='Scores', values=scores, every=4)]
     hooks += [dict(type='CutAfterLogging', at=cut)] if isinstance(cut, int) else []
+    # A start names its logs by the second, and no two processes start in the same one.
+    while (work_dir / time.strftime('%Y%m%d_%H%M%S')).exists():
+        time.sleep(0.05)
     runner = build_runner(work_dir, reset=None, hooks=hooks, resume=True, **settings)
     if not isinstance(cut, tuple):
         with suppress(PowerCutError):

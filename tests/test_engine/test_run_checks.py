@@ -99,6 +99,15 @@ class TestNothingMixed:
         (message,) = of_mixing(warnings_of(tmp_path / 'none'))
         assert 'The model has an RMHead, but no RecursiveMix: nothing is mixed' in message
 
+    @pytest.mark.parametrize('augments', [None, dict(augments=CUTMIX)], ids=['none', 'CutMix'])
+    def test_a_head_for_its_pooling_alone(self, tmp_path, augments):
+        """As in our PVTv2 baseline."""
+        config = build_runner(tmp_path).cfg.model.to_dict()
+        config['train_cfg'] = augments
+        config['head']['omega'] = 0
+        train(tmp_path / 'pooling', epochs=1, reset=None, model=config)
+        assert of_mixing(warnings_of(tmp_path / 'pooling')) == []
+
     @pytest.mark.parametrize('to_onehot', [False, True])
     @pytest.mark.parametrize('kind', ['ClsDataPreprocessor', 'mmrmix.BatchDataPreprocessor'])
     def test_switched_on_later(self, tmp_path, kind, to_onehot):

@@ -37,7 +37,7 @@ def raise_and_catch(action, **kwargs):
 
 def test_errors_on_purpose(monkeypatch, tmp_path):
     monkeypatch.setattr(MMLogger, '_instance_dict', {})
-    sentence = 'omega=-1 must not be negative: it weighs the consistency loss.'
+    sentence = 'omega=-1 must be a number and not negative: it weighs the consistency loss.'
     assert raise_and_catch(lambda: RMHead(3, 8, omega=-1)) == sentence
     assert str(tmp_path / 'no.txt') in raise_and_catch(lambda: (tmp_path / 'no.txt').read_text())
     # Where there is a log, it has the traceback.

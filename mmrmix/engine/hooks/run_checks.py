@@ -40,7 +40,10 @@ def check_run(runner: Runner) -> None:
                 'model.head.num_classes and data_preprocessor.num_classes to the number in the data set.'
             )
         _check_metrics(runner, head.num_classes)
-    if augments or not heads or any(isinstance(hook, SwitchRecipeHook) for hook in runner.hooks):
+    # With omega=0 it may be there for its pooling alone, as in our PVTv2 baseline.
+    configured = str((runner.cfg.get('model') or {}).get('train_cfg'))
+    is_meant = any(head.omega for head in heads) or 'RecursiveMix' in configured
+    if augments or not is_meant or any(isinstance(hook, SwitchRecipeHook) for hook in runner.hooks):
         return
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     others = getattr(model.data_preprocessor, 'batch_augments', None)

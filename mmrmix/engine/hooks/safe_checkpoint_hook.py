@@ -35,7 +35,7 @@ class SafeCheckpointHook(CheckpointHook):
       during the save leaves the checkpoint before it as it was.
     - The checkpoint to resume from is read through first: it must be intact,
       fit the training (names and shapes of weights, the optimiser), and hold
-      nothing but data (see :func:`load_data`; ``load_from`` as well). Where it
+      nothing but data (see ``load_data``; ``load_from`` as well). Where it
       is the last one (``--resume`` without a path) and damaged, the one before
       is taken.
     - A checkpoint is saved again with the result of its validation. One that
