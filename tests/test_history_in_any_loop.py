@@ -177,9 +177,10 @@ SEQUENCES = st.lists(
 )
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(sequence=SEQUENCES, alpha=st.sampled_from([0.1, 0.5, 1.0]), seed=st.integers(0, 2**31))
-def test_the_triple_always_stems_from_one_batch(sequence, alpha, seed):
+ANY_SEQUENCE = given(sequence=SEQUENCES, alpha=st.sampled_from([0.1, 0.5, 1.0]), seed=st.integers(0, 2**31))
+
+
+def follow(sequence, alpha, seed):
     torch.manual_seed(seed)
     training = Training(alpha)
     training.history.seed = seed
@@ -187,3 +188,16 @@ def test_the_triple_always_stems_from_one_batch(sequence, alpha, seed):
         before = training.history.triple, training.expected
         getattr(training, name)(*arguments)
         training.check_history(before)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@ANY_SEQUENCE
+def test_the_triple_always_stems_from_one_batch(sequence, alpha, seed):
+    follow(sequence, alpha, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@ANY_SEQUENCE
+def test_of_many_more_sequences(sequence, alpha, seed):
+    follow(sequence, alpha, seed)
