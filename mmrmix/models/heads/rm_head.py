@@ -5,6 +5,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
+from mmengine.utils import digit_version
+from mmengine.utils.dl_utils import TORCH_VERSION
 from mmpretrain.evaluation.metrics import Accuracy
 from mmpretrain.models.heads import LinearClsHead, MultiLabelClsHead
 from mmpretrain.structures import DataSample
@@ -15,6 +17,11 @@ from mmrmix.registry import MODELS
 from mmrmix.structures import LabelBatch
 
 from .roi_pooling import gap_and_roi_pool
+
+# torch 2.1 fails to compile a cross-entropy once a batch has another size.
+# Where that was not tried, losses run outside the compiled part.
+_COMPILES_LOSSES = digit_version(TORCH_VERSION) >= digit_version('2.8')
+_compilable = (lambda function: function) if _COMPILES_LOSSES else torch.compiler.disable
 
 
 @MODELS.register_module()
@@ -133,6 +140,7 @@ class RMHead(UsesHistory, LinearClsHead):
         """
         return F.adaptive_avg_pool2d(self._feature_map(feats), 1).flatten(1)
 
+    @_compilable
     def loss(self, feats: Tuple[Tensor], data_samples: Sequence[DataSample], **kwargs) -> Dict[str, Tensor]:
         """Losses of one step; makes the batch and its logits the new history.
 
