@@ -1,12 +1,13 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """What would keep a run from mixing, or end it at its first validation, found at the start."""
 
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpretrain.engine import SwitchRecipeHook
 from mmpretrain.evaluation import Accuracy
 
 from mmrmix.link import history_users
+
+from .saving import unwrapped_model
 
 # Share of batches without mixing that is worth a word.
 MOST_UNMIXED = 0.03
@@ -45,8 +46,7 @@ def check_run(runner: Runner) -> None:
     is_meant = any(head.omega for head in heads) or 'RecursiveMix' in configured
     if augments or not is_meant or any(isinstance(hook, SwitchRecipeHook) for hook in runner.hooks):
         return
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    others = getattr(model.data_preprocessor, 'batch_augments', None)
+    others = getattr(unwrapped_model(runner).data_preprocessor, 'batch_augments', None)
     if others is not None:
         names = [type(augment).__name__ for augment in getattr(others, 'augments', [others])]
         raise ValueError(
