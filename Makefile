@@ -73,7 +73,7 @@ scenes: env-full  ## Build the fashion scenes in data/fashion_scenes, where they
 
 # After an interruption the same command goes on.
 transfer: scenes  ## Pretrain with RecursiveMix, fine-tune ATSS and UperNet, compare with scratch, draw
-	$(PY) tools/reproduce.py run table7 table8 table9 --groups $(SYSTEMS) --rows "from scratch" RM --seeds $(SEEDS) \
+	$(PY) lab/reproduce.py run table7 table8 table9 --groups $(SYSTEMS) --rows "from scratch" RM --seeds $(SEEDS) \
 	    --out $(TRANSFER)
 	$(PY) tools/visualization/browse_scenes.py --out $(TRANSFER)/predictions.png --num-scenes 4 \
 	    $(foreach system,$(SYSTEMS),\
@@ -82,12 +82,12 @@ transfer: scenes  ## Pretrain with RecursiveMix, fine-tune ATSS and UperNet, com
 	@echo "Done: report.html, predictions.png and the runs are in $(TRANSFER)."
 
 benchmark: env-full  ## Measure what RecursiveMix costs (12 minutes); DEVICE=cuda on a GPU; writes docs/benchmarks.md
-	$(PY) tools/analysis_tools/benchmark.py --device $(DEVICE) --out docs
+	$(PY) lab/benchmark.py --device $(DEVICE) --out docs
 
 # After an interruption, or a kill, the same command goes on.
 reproduce-mini: env-full  ## Repeat Table 3 at a size for 2 CPU cores, 5 seeds (75 minutes); EXPERIMENTS="…" for others
 	$(PY) tools/dataset_tools/prepare_fashion_mnist.py $(DATA_FLAGS)
-	$(PY) tools/reproduce.py run $(EXPERIMENTS) --seeds 5 --out $(REPRODUCE)
+	$(PY) lab/reproduce.py run $(EXPERIMENTS) --seeds 5 --out $(REPRODUCE)
 	@echo "Done: open $(REPRODUCE)/report.html in a browser."
 
 figures: demo transfer  ## Renew the pictures of README and docs
@@ -129,10 +129,10 @@ test-install: env-full  ## Build the package, install it in clean environments, 
 
 crash-test: env-full  ## Kill the demo 20 times (10 times with two processes), resume it, compare
 	rm -rf work_dirs/crash_test work_dirs/crash_test.md
-	$(PY) tools/analysis_tools/crash_test.py $(DEMO_CONFIG) --kills 20 --out work_dirs/crash_test.md --cfg-options \
+	$(PY) lab/crash_test.py $(DEMO_CONFIG) --kills 20 --out work_dirs/crash_test.md --cfg-options \
 	    custom_hooks.0.reset=None train_cfg.max_epochs=12 train_dataloader.dataset.indices=3200 \
 	    val_dataloader.dataset.indices=1000 default_hooks.logger.interval=10
-	$(PY) tools/analysis_tools/crash_test.py configs/demo/resnet10_1xb64-2k_fashion-mnist.py --processes 2 --kills 10 \
+	$(PY) lab/crash_test.py configs/demo/resnet10_1xb64-2k_fashion-mnist.py --processes 2 --kills 10 \
 	    --out work_dirs/crash_test.md --cfg-options train_cfg.max_iters=600 train_cfg.val_interval=150 \
 	    val_dataloader.dataset.indices=1000 default_hooks.checkpoint.interval=40 default_hooks.logger.interval=10
 	@echo "The tables are in work_dirs/crash_test.md."

@@ -17,7 +17,7 @@ from torch.optim import SGD, Optimizer
 from torch.utils.data import DataLoader
 
 from mmrmix import RMHistory, link_history
-from mmrmix.datasets import FashionMNIST, collate_whole_batch
+from mmrmix.contrib import FashionMNIST, collate_whole_batch
 from mmrmix.history import Triple
 
 MODEL = dict(

@@ -23,7 +23,7 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmrmix import config_path, link_history
-from mmrmix.engine.cfg_options import CfgOptions, read_config
+from mmrmix.contrib.cli.cfg_options import CfgOptions, read_config
 
 # Heads that are one linear layer with softmax, as RMHead is.
 LINEAR_HEADS = ('LinearClsHead', 'VisionTransformerClsHead', 'MultiLabelLinearClsHead')

@@ -26,13 +26,14 @@ __all__ = [
 ]
 
 LOCATIONS = {
-    'BATCH_AUGMENTS': 'mmrmix.models',
-    'DATASETS': 'mmrmix.datasets',
-    'HOOKS': 'mmrmix.engine',
-    'MODELS': 'mmrmix.models',
-    'PARAM_SCHEDULERS': 'mmrmix.engine',
-    'TRANSFORMS': 'mmrmix.datasets',
-    'WEIGHT_INITIALIZERS': 'mmrmix.models',
+    'BATCH_AUGMENTS': ['mmrmix.models'],
+    'DATASETS': ['mmrmix.datasets', 'mmrmix.contrib.batches'],
+    'FUNCTIONS': ['mmrmix.contrib.batches'],
+    'HOOKS': ['mmrmix.engine', 'mmrmix.contrib.hooks', 'mmrmix.contrib.checkpoints'],
+    'MODELS': ['mmrmix.models', 'mmrmix.contrib.batch_data_preprocessor'],
+    'PARAM_SCHEDULERS': ['mmrmix.engine'],
+    'TRANSFORMS': ['mmrmix.datasets'],
+    'WEIGHT_INITIALIZERS': ['mmrmix.models'],
 }
 
 
@@ -45,10 +46,9 @@ class ExtensionRegistry(Registry):
 
     def __init__(self, name: str) -> None:
         self._extended = getattr(mmpretrain.registry, name)
-        locations = [LOCATIONS[name]] if name in LOCATIONS else []
         # BATCH_AUGMENTS is mmpretrain's own and has no parent.
         parent = self._extended.parent or self._extended
-        super().__init__(self._extended.name, parent=parent, scope='mmrmix', locations=locations)
+        super().__init__(self._extended.name, parent=parent, scope='mmrmix', locations=LOCATIONS.get(name, []))
 
     def get(self, key: str) -> Optional[type]:
         """Look a type up here, then in mmpretrain.
@@ -65,7 +65,7 @@ class ExtensionRegistry(Registry):
 _registries = {name: ExtensionRegistry(name) for name in mmpretrain.registry.__all__}
 
 # What data loaders collate with; mmpretrain has no registry for it.
-FUNCTIONS = Registry('function', parent=mmengine.registry.FUNCTIONS, scope='mmrmix', locations=['mmrmix.datasets'])
+FUNCTIONS = Registry('function', parent=mmengine.registry.FUNCTIONS, scope='mmrmix', locations=LOCATIONS['FUNCTIONS'])
 BATCH_AUGMENTS = _registries['BATCH_AUGMENTS']
 DATASETS = _registries['DATASETS']
 HOOKS = _registries['HOOKS']

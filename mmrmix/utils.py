@@ -1,22 +1,37 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""What mmengine expects of every mm package under this name."""
+"""What mmengine expects of every mm package under this name, and old import paths."""
 
 from importlib import import_module
-
-from .registry import LOCATIONS
+from typing import Any, Callable
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:
-    """Import everything that registers itself.
-
-    ``mmengine.hub.get_model('mmrmix::…')`` calls this before it builds, and so
-    do registries of ours that hold nothing. Nobody else has to: the registries
-    import what they hold when it is first asked for.
+    """Import everything that registers itself; ``mmengine.hub`` calls it.
 
     Args:
-        init_default_scope (bool): The mm packages make themselves the default
-            scope. Ours never is: configs keep the scope of the library that
-            they train. Not used. Defaults to True.
+        init_default_scope (bool): Not used: configs keep the scope of the
+            library that they train. Defaults to True.
     """
-    for location in sorted(set(LOCATIONS.values())):
+    from .registry import LOCATIONS
+
+    for location in sorted({location for locations in LOCATIONS.values() for location in locations}):
         import_module(location)
+
+
+def moved_to_contrib(module: str) -> Callable[[str], Any]:
+    """``__getattr__`` of a module that finds the names that it had up to version 0.9.
+
+    Args:
+        module (str): Its name.
+
+    Returns:
+        Callable: Looks a name up in :mod:`mmrmix.contrib`.
+    """
+
+    def find(name: str) -> Any:
+        contrib = import_module('mmrmix.contrib')
+        if name in contrib.__all__:
+            return getattr(contrib, name)
+        raise AttributeError(f'module {module!r} has no attribute {name!r}')
+
+    return find

@@ -14,8 +14,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, init_default_scope
 
-from mmrmix.engine.hooks.channels_last_hook import convert_weights
-from mmrmix.engine.launch import build_runner
+from mmrmix.contrib.cli.launch import build_runner
+from mmrmix.contrib.hooks.channels_last_hook import convert_weights
 from tests.ddp_worker import join
 from tests.test_engine.test_resume import HOOKS_FOR_RESUME
 from tests.test_engine.test_rm_history_hook import config_of_a_run

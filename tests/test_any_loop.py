@@ -14,8 +14,8 @@ from mmpretrain.structures import DataSample
 from torch.utils.checkpoint import checkpoint
 
 from mmrmix import RMHistory, link_history
-from mmrmix.models import BatchDataPreprocessor, RMHead
-from mmrmix.structures import LabelBatch
+from mmrmix.contrib import BatchDataPreprocessor, LabelBatch
+from mmrmix.models import RMHead
 from tests.utils import build_classifier, make_batch, sgd
 
 PREPROCESSORS = ['ClsDataPreprocessor', 'BatchDataPreprocessor']

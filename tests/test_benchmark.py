@@ -65,7 +65,7 @@ def test_wrong_options_are_explained(options, message, comparisons, monkeypatch,
 
 def test_make_benchmark():
     commands = run('make', '-n', '-C', ROOT, 'benchmark', 'VENV=/venv', 'DEVICE=cuda')
-    assert 'tools/analysis_tools/benchmark.py --device cuda --out docs' in commands
+    assert 'lab/benchmark.py --device cuda --out docs' in commands
 
 
 def test_table(comparisons):

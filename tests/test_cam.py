@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from cam import cam_class, class_activation_maps, load_classifier, read_images
 from mmpretrain.registry import MODELS
 
 from mmrmix.visualization import MixedBatches, build_classifier, caption, load_classifier_config
-from mmrmix.visualization.cam import cam_class, class_activation_maps, load_classifier, read_images
 
 from .processes import load_tool
 from .test_visualization import demo, plain

@@ -11,9 +11,9 @@ from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from mmrmix import link_history
+from mmrmix.contrib.batches.label_batch import stack_rows
 from mmrmix.history import mixing_of
 from mmrmix.models.heads import rm_head
-from mmrmix.structures.label_batch import stack_rows
 
 from .test_engine.test_rm_history_hook import RM, train
 from .utils import build_classifier, make_batch

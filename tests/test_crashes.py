@@ -62,7 +62,7 @@ def test_two_nodes(data, tmp_path):
 @pytest.mark.slow
 def test_crash_test(data, tmp_path):
     """The soak script itself, with one kill."""
-    command = [sys.executable, ROOT / 'tools/analysis_tools/crash_test.py', DEMO, '--kills', 1, '--seed', 3]
+    command = [sys.executable, ROOT / 'lab/crash_test.py', DEMO, '--kills', 1, '--seed', 3]
     command += ['--work-dir', tmp_path / 'run', '--out', tmp_path / 'table.md', *options(data, epochs=25)]
     assert 'Kills: 1. Everything is equal.' in run(*command, 'custom_hooks.0.reset=None')
     _, _, *rows = (tmp_path / 'table.md').read_text().splitlines()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from mmpretrain.registry import TRANSFORMS
 
-from mmrmix.datasets import FashionMNIST
-from mmrmix.datasets.fashion_mnist import ARCHIVES, unpack_archives
+from mmrmix.contrib import FashionMNIST
+from mmrmix.contrib.batches.fashion_mnist import ARCHIVES, unpack_archives
 
 from . import synthetic
 

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 from PIL import Image
 
-from mmrmix.datasets import CIFAR10, CIFAR100, FashionMNIST
+from mmrmix.contrib import CIFAR10, CIFAR100, FashionMNIST
 
 from .processes import ROOT
 

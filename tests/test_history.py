@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mmrmix import RMHistory
+from mmrmix.contrib.batches.label_batch import stack_rows
 from mmrmix.history import fit_batch, make_triple, mixing_of
-from mmrmix.structures.label_batch import stack_rows
 
 
 def attach(history, num_samples=2, num_classes=3, value=1.0):

@@ -110,7 +110,7 @@ from mmpretrain.datasets import PackInputs
 from mmpretrain.models import ClsDataPreprocessor, GlobalAveragePooling, ImageClassifier, LinearClsHead, ResNet_CIFAR
 from torch.optim import SGD
 
-from mmrmix.datasets import FashionMNIST
+from mmrmix.contrib import FashionMNIST
 
 default_scope = 'mmpretrain'
 model = dict(

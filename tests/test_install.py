@@ -227,7 +227,7 @@ for name in tools:
 
 def test_every_tool_starts(installed):
     environment, root, _ = installed
-    assert {'tools/train.py', 'tools/reproduce.py', 'tools/analysis_tools/benchmark.py'} < set(TOOLS)
+    assert {'tools/train.py', 'lab/reproduce.py', 'lab/benchmark.py'} < set(TOOLS)
     output = environment.run('-c', HELP, root / '.mim', *TOOLS)
     assert output.count('show this help message and exit') == len(TOOLS)
 

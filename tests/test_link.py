@@ -10,9 +10,9 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmrmix import RMHistory, link_history
+from mmrmix.contrib import LabelBatch
 from mmrmix.history import mixing_of
 from mmrmix.models import RecursiveMix, RMHead
-from mmrmix.structures import LabelBatch
 
 from .utils import TINY_BACKBONE, build_classifier, make_batch, sgd
 

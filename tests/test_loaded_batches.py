@@ -7,8 +7,7 @@ from mmengine.runner import Runner
 from mmpretrain.models import ClsDataPreprocessor
 from torch.utils.data._utils.pin_memory import pin_memory
 
-from mmrmix.models import BatchDataPreprocessor
-from mmrmix.structures import LabelBatch
+from mmrmix.contrib import BatchDataPreprocessor, LabelBatch
 
 PACK = [dict(type='PackInputs')]
 RESIZED = [dict(type='Resize', scale=(20, 20)), *PACK]

@@ -16,7 +16,8 @@ from mmpretrain.structures import DataSample
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmrmix import RMHistory
-from mmrmix.engine import ReseedHook, RMHistoryHook, SafeCheckpointHook
+from mmrmix.contrib import ReseedHook, SafeCheckpointHook
+from mmrmix.engine import RMHistoryHook
 from mmrmix.models import RecursiveMix, RMHead
 
 

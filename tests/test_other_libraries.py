@@ -6,7 +6,7 @@ import json
 import pytest
 from mmengine.config import Config
 
-from mmrmix.engine.launch import _replace_sync_batchnorm, missing_data_explained
+from mmrmix.contrib.cli.launch import _replace_sync_batchnorm, missing_data_explained
 
 from . import synthetic
 from .pretraining import pretraining_config, save_classifier

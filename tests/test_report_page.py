@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""report.html of tools/reproduce.py in a real browser."""
+"""report.html of lab/reproduce.py in a real browser."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from .processes import ROOT
 from .test_reproduce import tiny_experiment
 
-sys.path.insert(0, str(ROOT / 'tools'))
+sys.path.insert(0, str(ROOT / 'lab'))
 from reproduction import report, results
 from reproduction.experiments import CLASSIFICATION, Experiment, Group, Row, Training
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""tools/reproduce.py: what it plans, computes, writes, and how it goes on."""
+"""lab/reproduce.py: what it plans, computes, writes, and how it goes on."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from .processes import ROOT
 from .test_recipes import ROWS
 from .test_transfer_recipes import DETECTION, SEGMENTATION, path_of
 
-sys.path.insert(0, str(ROOT / 'tools'))
+sys.path.insert(0, str(ROOT / 'lab'))
 from reproduction import measurements, report, results, runs
 from reproduction.experiments import CLASSIFICATION, Experiment, Group, Row, Training, select
 from reproduction.mini_scale import MINI

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Runs of tools/reproduce.py: their states, commands, and how they go on."""
+"""Runs of lab/reproduce.py: their states, commands, and how they go on."""
 
 import json
 import shlex
@@ -14,7 +14,7 @@ from .pretraining import pretraining_config, save_classifier
 from .processes import ROOT, load_tool, tool
 from .test_reproduce import rows_of, tiny_experiment
 
-sys.path.insert(0, str(ROOT / 'tools'))
+sys.path.insert(0, str(ROOT / 'lab'))
 from reproduction import runs, schedule
 from reproduction.experiments import SEGMENTATION
 from reproduction.mini_scale import MINI
@@ -194,7 +194,7 @@ def test_the_reported_command_repeats_it(tmp_path, monkeypatch):
 
     args = parse(*given, '--jobs', '3', '--out', str(tmp_path))
     program, name, *printed = shlex.split(tool.command(args))
-    assert (program, name) == ('python', 'tools/reproduce.py')
+    assert (program, name) == ('python', 'lab/reproduce.py')
     again = parse(*printed)
     different = {key for key, value in vars(args).items() if getattr(again, key) != value}
     assert different == {'jobs', 'out'}

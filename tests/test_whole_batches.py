@@ -17,10 +17,9 @@ from mmpretrain.structures import DataSample
 from scipy.stats import chi2_contingency
 
 from mmrmix import RMHistory
-from mmrmix.datasets import CIFAR10, CIFAR100, FashionMNIST, collate_whole_batch
-from mmrmix.models import BatchDataPreprocessor, RecursiveMix, RMHead
-from mmrmix.models.batch_data_preprocessor import crop_flip, random_crop_flip
-from mmrmix.structures import LabelBatch
+from mmrmix.contrib import CIFAR10, CIFAR100, BatchDataPreprocessor, FashionMNIST, LabelBatch, collate_whole_batch
+from mmrmix.contrib.batch_data_preprocessor import crop_flip, random_crop_flip
+from mmrmix.models import RecursiveMix, RMHead
 
 from . import synthetic
 

@@ -11,14 +11,15 @@ import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 
-from mmrmix.engine.launch import (
+from mmrmix.contrib.cli.launch import (
     add_common_arguments,
     build_runner,
     innermost_dataset,
     load_config,
     missing_data_explained,
 )
-from mmrmix.engine.screen import errors_as_sentences
+from mmrmix.contrib.cli.screen import errors_as_sentences
+from mmrmix.prepare_config import prepare_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -88,6 +89,7 @@ def test(args: argparse.Namespace) -> None:
         use_tta(cfg)
 
     want_predictions = args.out is not None and args.out.endswith('.pkl')
+    prepare_config(cfg)
     with missing_data_explained(cfg):
         runner = build_runner(cfg, args.verbose)
         if want_predictions:

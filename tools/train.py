@@ -9,8 +9,15 @@ import argparse
 
 from mmengine.config import Config
 
-from mmrmix.engine.launch import DATALOADERS, add_common_arguments, build_runner, load_config, missing_data_explained
-from mmrmix.engine.screen import errors_as_sentences
+from mmrmix.contrib.cli.launch import (
+    DATALOADERS,
+    add_common_arguments,
+    build_runner,
+    load_config,
+    missing_data_explained,
+)
+from mmrmix.contrib.cli.screen import errors_as_sentences
+from mmrmix.prepare_config import prepare_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -72,6 +79,7 @@ def main() -> None:
     with errors_as_sentences(args.verbose):
         cfg = load_config(args)
         apply_options(cfg, args)
+        prepare_config(cfg)
         with missing_data_explained(cfg):
             build_runner(cfg, args.verbose).train()
 

@@ -1,17 +1,8 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from .download import DownloadExplained
-from .fashion_mnist import FashionMNIST
-from .imagenet import ImageNet
-from .transforms import ClippedLighting
-from .whole_batches import CIFAR10, CIFAR100, WholeBatches, collate_whole_batch
+from mmrmix.utils import moved_to_contrib
 
-__all__ = [
-    'CIFAR10',
-    'CIFAR100',
-    'ClippedLighting',
-    'DownloadExplained',
-    'FashionMNIST',
-    'ImageNet',
-    'WholeBatches',
-    'collate_whole_batch',
-]
+from .clipped_lighting import ClippedLighting
+from .imagenet import ImageNet
+
+__all__ = ['ClippedLighting', 'ImageNet']
+__getattr__ = moved_to_contrib(__name__)

@@ -1,20 +1,8 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from .hooks import (
-    ChannelsLastHook,
-    CompileHook,
-    ReseedHook,
-    RMHistoryHook,
-    RMVisualizationHook,
-    SafeCheckpointHook,
-)
+from mmrmix.utils import moved_to_contrib
+
+from .hooks import RMHistoryHook, RMVisualizationHook
 from .schedulers import WarmupCosineLR
 
-__all__ = [
-    'ChannelsLastHook',
-    'CompileHook',
-    'RMHistoryHook',
-    'RMVisualizationHook',
-    'ReseedHook',
-    'SafeCheckpointHook',
-    'WarmupCosineLR',
-]
+__all__ = ['RMHistoryHook', 'RMVisualizationHook', 'WarmupCosineLR']
+__getattr__ = moved_to_contrib(__name__)

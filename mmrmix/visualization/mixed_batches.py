@@ -14,10 +14,10 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from mmrmix.engine.cfg_options import read_config
+from mmrmix.contrib.batches import LabelBatch
+from mmrmix.contrib.cli.cfg_options import read_config
 from mmrmix.history import mixing_of
 from mmrmix.link import history_users, link_history
-from mmrmix.structures import LabelBatch
 
 
 class SeenBatch(NamedTuple):
@@ -58,7 +58,7 @@ def load_classifier_config(path: str, cfg_options: Optional[dict] = None) -> Con
 
     Raises:
         ValueError: If it belongs to another library; see also
-            :func:`mmrmix.engine.cfg_options.read_config`.
+            :func:`mmrmix.contrib.cli.cfg_options.read_config`.
     """
     cfg = read_config(path, cfg_options)
     scope = cfg.get('default_scope')

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from mmrmix.engine.launch import innermost_dataset
+from mmrmix.contrib.cli.launch import innermost_dataset
 
 BOX_COLOR = 'tab:orange'
 

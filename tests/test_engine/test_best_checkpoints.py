@@ -10,8 +10,8 @@ import torch
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
-from mmrmix.engine.checkpoint_files import AtomicLocalBackend, are_equal
-from mmrmix.engine.logs import read_log
+from mmrmix.contrib.checkpoints.files import AtomicLocalBackend, are_equal
+from mmrmix.contrib.logs import read_log
 
 from .test_resume import HOOKS_FOR_RESUME, PowerCutError, settings_for
 from .test_rm_history_hook import build_runner

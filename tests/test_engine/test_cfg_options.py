@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import FlexibleRunner, Runner
 
-from mmrmix.engine.cfg_options import CfgOptions, read_config
+from mmrmix.contrib.cli.cfg_options import CfgOptions, read_config
 
 from ..processes import DEMO, ROOT, load_tool
 

@@ -9,14 +9,15 @@ import pytest
 import torch
 from mmengine.fileio import get_file_backend
 
-from mmrmix.engine import SafeCheckpointHook, checkpoint_files
-from mmrmix.engine.checkpoint_files import (
+from mmrmix.contrib import SafeCheckpointHook
+from mmrmix.contrib.checkpoints.files import (
     are_equal,
     find_intact_checkpoint,
     is_intact,
     last_checkpoint,
     remove_leftovers,
 )
+from mmrmix.engine import checkpoint_files
 
 from .test_resume import assert_same_bits, settings_for, train_with_cuts
 from .test_rm_history_hook import build_runner, train

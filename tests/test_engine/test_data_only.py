@@ -9,9 +9,9 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from mmrmix.engine import data_only
-from mmrmix.engine.checkpoint_files import are_equal, is_intact
-from mmrmix.engine.data_only import load_data
+from mmrmix.contrib.checkpoints import data_only
+from mmrmix.contrib.checkpoints.data_only import load_data
+from mmrmix.contrib.checkpoints.files import are_equal, is_intact
 from tests.processes import tool
 
 from .test_resume import ACCUMULATION, HOOKS_FOR_RESUME, assert_same_bits, settings_for

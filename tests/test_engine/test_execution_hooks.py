@@ -10,8 +10,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import MODEL_WRAPPERS
 from mmpretrain.registry import HOOKS
 
-from mmrmix.engine.hooks.channels_last_hook import convert_weights
-from mmrmix.models.batch_data_preprocessor import random_crop_flip
+from mmrmix.contrib.batch_data_preprocessor import random_crop_flip
+from mmrmix.contrib.hooks.channels_last_hook import convert_weights
 from mmrmix.models.heads import rm_head
 from tests.processes import load_tool
 from tests.utils import TINY_BACKBONE

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from mmrmix.engine.logs import read_log
+from mmrmix.contrib.logs import read_log
 
 
 def write(work_dir, name, entries, end=''):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mmrmix.engine import ReseedHook
+from mmrmix.contrib import ReseedHook
 from mmrmix.engine.hooks import reseed_hook
 
 

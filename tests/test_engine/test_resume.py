@@ -14,7 +14,7 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmpretrain.registry import DATASETS, HOOKS
 
-from mmrmix.engine.checkpoint_files import are_equal
+from mmrmix.contrib.checkpoints.files import are_equal
 
 from .test_rm_history_hook import CUTMIX, RM, VALIDATION, Recorder, RMToyDataset, build_runner
 

@@ -10,12 +10,12 @@ from mmengine.hooks import Hook, LoggerHook
 from mmpretrain.registry import HOOKS
 
 from mmrmix import RMHistory
+from mmrmix.contrib import LabelBatch
+from mmrmix.contrib.checkpoints.saving import unwrapped_model
+from mmrmix.contrib.logs import read_log
 from mmrmix.engine import RMVisualizationHook
-from mmrmix.engine.hooks.saving import unwrapped_model
-from mmrmix.engine.logs import read_log
 from mmrmix.models import RecursiveMix, RMHead
 from mmrmix.models.heads import rm_head
-from mmrmix.structures import LabelBatch
 from tests.test_compile import compiled_trainer
 from tests.utils import make_batch
 

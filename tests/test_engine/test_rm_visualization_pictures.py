@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from mmrmix.contrib.logs import read_log
 from mmrmix.engine.hooks.rm_visualization_hook import draw_grid
-from mmrmix.engine.logs import read_log
 from tests.utils import TINY_BACKBONE
 
 from .test_rm_history_hook import CUTMIX, RM, VALIDATION

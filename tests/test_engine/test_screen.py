@@ -9,7 +9,7 @@ import torch
 from mmengine.logging import MMLogger
 
 from mmrmix import history
-from mmrmix.engine.screen import errors_as_sentences, is_news
+from mmrmix.contrib.cli.screen import errors_as_sentences, is_news
 from mmrmix.models import RMHead
 
 from ..processes import DEMO, options, tool

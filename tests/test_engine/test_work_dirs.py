@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmrmix.engine import launch, work_dir
-from mmrmix.engine.checkpoint_files import find_intact_checkpoint, last_checkpoint
+from mmrmix.contrib.checkpoints import work_dir
+from mmrmix.contrib.checkpoints.files import find_intact_checkpoint, last_checkpoint
+from mmrmix.contrib.cli import launch
 from tests.processes import ENVIRONMENT
 
 from .test_checkpoint_files import note, save

@@ -10,9 +10,9 @@ from mmpretrain.structures import DataSample
 from scipy.special import log_softmax, softmax
 
 from mmrmix import RMHistory
+from mmrmix.contrib.batches.label_batch import stack_rows
 from mmrmix.history import Triple, mixing_of
 from mmrmix.models import RMHead
-from mmrmix.structures.label_batch import stack_rows
 from tests.utils import TINY_BACKBONE, build_classifier
 
 K, C = 5, 6

@@ -28,8 +28,8 @@ from mmengine.config import Config
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from torch import Tensor
 
-from mmrmix.engine.cfg_options import CfgOptions
-from mmrmix.engine.launch import missing_data_explained
+from mmrmix.contrib.cli.cfg_options import CfgOptions
+from mmrmix.contrib.cli.launch import missing_data_explained
 from mmrmix.visualization import MixedBatches, load_classifier_config
 
 DEMO = Path(__file__).parents[2] / 'configs/demo'

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmpretrain import get_model
 
-from mmrmix.engine.screen import errors_as_sentences
+from mmrmix.contrib.cli.screen import errors_as_sentences
 
 HEADER = '| network | image | parameters in training | deployed | FLOPs |\n|---|---|---|---|---|'
 

@@ -15,7 +15,7 @@ from typing import Dict, List, Tuple
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from mmrmix.engine.logs import read_log
+from mmrmix.contrib.logs import read_log
 
 # Panel title → (key in the log, label); a run shows the keys that it has.
 PANELS = {

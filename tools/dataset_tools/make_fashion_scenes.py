@@ -29,8 +29,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from rich.progress import track
 
-from mmrmix.datasets import FashionMNIST
-from mmrmix.engine.screen import errors_as_sentences
+from mmrmix.contrib import FashionMNIST
+from mmrmix.contrib.cli.screen import errors_as_sentences
 
 # Of scikit-image; without people, whose clothes nobody has labelled.
 PHOTOGRAPHS = [

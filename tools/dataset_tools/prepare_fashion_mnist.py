@@ -14,8 +14,8 @@ import sys
 
 from mmengine.registry import init_default_scope
 
-from mmrmix.datasets import FashionMNIST
-from mmrmix.datasets.fashion_mnist import DEBIAN_PACKAGE
+from mmrmix.contrib import FashionMNIST
+from mmrmix.contrib.batches.fashion_mnist import DEBIAN_PACKAGE
 
 
 def parse_args() -> argparse.Namespace:

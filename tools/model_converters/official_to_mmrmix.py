@@ -22,9 +22,9 @@ import torch
 from mmpretrain import get_model
 from torch import Tensor, nn
 
-from mmrmix.engine.cfg_options import read_config
-from mmrmix.engine.data_only import load_data
-from mmrmix.engine.screen import errors_as_sentences
+from mmrmix.contrib.checkpoints.data_only import load_data
+from mmrmix.contrib.cli.cfg_options import read_config
+from mmrmix.contrib.cli.screen import errors_as_sentences
 
 HEAD = [(r'^(fc|linear)\.', 'head.fc.'), (r'^(fc|linear)_roi\.', 'head.fc_roi.')]
 # bn, relu, conv, bn, relu, conv

@@ -23,8 +23,8 @@ from typing import Dict
 import torch
 from torch import Tensor
 
-from mmrmix.engine.data_only import load_data
-from mmrmix.engine.screen import errors_as_sentences
+from mmrmix.contrib.checkpoints.data_only import load_data
+from mmrmix.contrib.cli.screen import errors_as_sentences
 
 META = ('epoch', 'iter', 'dataset_meta', 'mmengine_version', 'cfg', 'converted_from')
 

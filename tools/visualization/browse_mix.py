@@ -25,8 +25,8 @@ from matplotlib.patches import ConnectionPatch
 from mmengine.config import Config
 from torch import nn
 
-from mmrmix.engine.cfg_options import CfgOptions
-from mmrmix.engine.launch import missing_data_explained
+from mmrmix.contrib.cli.cfg_options import CfgOptions
+from mmrmix.contrib.cli.launch import missing_data_explained
 from mmrmix.visualization import (
     MixedBatches,
     SeenBatch,

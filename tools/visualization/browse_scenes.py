@@ -22,9 +22,9 @@ from mmengine.config import Config
 from mmengine.visualization import Visualizer
 from pycocotools.coco import COCO
 
-from mmrmix.datasets import FashionMNIST
-from mmrmix.engine.checkpoint_files import last_checkpoint
-from mmrmix.engine.screen import errors_as_sentences
+from mmrmix.contrib import FashionMNIST
+from mmrmix.contrib.checkpoints.files import last_checkpoint
+from mmrmix.contrib.cli.screen import errors_as_sentences
 
 CLASSES = FashionMNIST.METAINFO['classes']
 COLORS = [tuple(round(255 * channel) for channel in colormaps['tab10'](i)[:3]) for i in range(len(CLASSES))]

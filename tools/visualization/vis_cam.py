@@ -24,11 +24,12 @@ from typing import List, NamedTuple, Optional
 
 import numpy as np
 import torch
+from cam import cam_class, class_activation_maps, load_classifier, read_images
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from mmrmix.engine.launch import missing_data_explained
+from mmrmix.contrib.cli.launch import missing_data_explained
 from mmrmix.visualization import (
     MixedBatches,
     as_loaded,
@@ -38,7 +39,6 @@ from mmrmix.visualization import (
     load_classifier_config,
     show,
 )
-from mmrmix.visualization.cam import cam_class, class_activation_maps, load_classifier, read_images
 
 # The history has to fill before there is much to see.
 ITERATION = 3

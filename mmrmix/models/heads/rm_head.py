@@ -12,9 +12,9 @@ from mmpretrain.models.heads import LinearClsHead, MultiLabelClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from mmrmix.contrib.batches import LabelBatch
 from mmrmix.history import Mixing, Step, UsesHistory, mixing_of
 from mmrmix.registry import MODELS
-from mmrmix.structures import LabelBatch
 
 from .roi_pooling import gap_and_roi_pool
 

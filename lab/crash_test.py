@@ -1,8 +1,8 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """Kill a training again and again, resume it, and compare it with an unbroken one.
 
-python tools/analysis_tools/crash_test.py CONFIG --kills 20
-python tools/analysis_tools/crash_test.py CONFIG --kills 10 --processes 2 --cfg-options train_cfg.max_epochs=8
+python lab/crash_test.py CONFIG --kills 20
+python lab/crash_test.py CONFIG --kills 10 --processes 2 --cfg-options train_cfg.max_epochs=8
 
 Trains CONFIG once without a break. Then trains it again and kills it
 (SIGKILL) at random moments: while it starts, in the middle of steps, while it
@@ -26,11 +26,11 @@ from typing import Any, List, NamedTuple, Optional
 
 from mmengine.runner import find_latest_checkpoint
 
-from mmrmix.engine.checkpoint_files import are_equal
-from mmrmix.engine.logs import read_log
-from mmrmix.engine.screen import errors_as_sentences
+from mmrmix.contrib.checkpoints.files import are_equal
+from mmrmix.contrib.cli.screen import errors_as_sentences
+from mmrmix.contrib.logs import read_log
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 # CheckpointHook logs it right before the first step.
 STARTED = 'Checkpoints will be saved to'
 # Logged values that no two runs have in common.

@@ -17,13 +17,12 @@ from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS, HOOKS, MODELS
 from rich.progress import track
 
-from mmrmix.datasets import WholeBatches
-from mmrmix.engine import ChannelsLastHook
-from mmrmix.models.batch_data_preprocessor import random_crop_flip
+from mmrmix.contrib import ChannelsLastHook, WholeBatches
+from mmrmix.contrib.batch_data_preprocessor import random_crop_flip
 
 from .timing import Settings, Table
 
-DEMO = Path(__file__).parents[3] / 'configs/demo'
+DEMO = Path(__file__).parents[2] / 'configs/demo'
 
 
 @DATASETS.register_module()

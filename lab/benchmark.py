@@ -1,9 +1,9 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """Measure what RecursiveMix costs, each time side by side with something else.
 
-python tools/analysis_tools/benchmark.py                    # everything, about 12 minutes on 2 CPU cores
-python tools/analysis_tools/benchmark.py augments pooling   # two of the comparisons
-python tools/analysis_tools/benchmark.py --device cuda --out docs
+python lab/benchmark.py                    # everything, about 12 minutes on 2 CPU cores
+python lab/benchmark.py augments pooling   # two of the comparisons
+python lab/benchmark.py --device cuda --out docs
 
 All contenders of a comparison run in one process, in turns (A B A B …); the
 ratio is taken turn by turn, and its median counts. Below --out:

@@ -16,13 +16,11 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from mmrmix import link_history
-from mmrmix.engine import ChannelsLastHook
-from mmrmix.models import BatchDataPreprocessor
-from mmrmix.structures import LabelBatch
+from mmrmix.contrib import BatchDataPreprocessor, ChannelsLastHook, LabelBatch
 
 from .timing import Settings, Table, in_turns
 
-CONFIGS = Path(__file__).parents[3] / 'configs'
+CONFIGS = Path(__file__).parents[2] / 'configs'
 METHODS = {'baseline': 'baseline/{}-baseline_{}', 'CutMix': 'cutmix/{}-cutmix_{}', 'RecursiveMix': 'rm/{}_{}'}
 
 

@@ -7,7 +7,8 @@ from mmpretrain.models import ClsDataPreprocessor
 from torch import Tensor
 
 from mmrmix.registry import MODELS
-from mmrmix.structures import LabelBatch
+
+from .batches.label_batch import LabelBatch
 
 
 @MODELS.register_module()
@@ -18,8 +19,8 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
     normalisation, as the transforms ``RandomCrop(crop_size=H,
     padding=crop_padding)`` and ``RandomFlip(prob=flip_prob)`` do. Batches may
     come from any classification data set with equally large images. Labels
-    that come as one :class:`mmrmix.structures.LabelBatch`, as
-    :class:`mmrmix.datasets.WholeBatches` brings them, stay one.
+    that come as one :class:`mmrmix.contrib.batches.LabelBatch`, as
+    :class:`mmrmix.contrib.WholeBatches` brings them, stay one.
 
     Args:
         crop_padding (int): Pixels of zeros around the image before a random

@@ -7,10 +7,9 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmrmix.engine.checkpoint_files import remove_leftovers
-from mmrmix.engine.work_dir import lock
 from mmrmix.registry import HOOKS
 
+from .files import remove_leftovers
 from .resume_check import find_usable_checkpoint
 from .saving import (
     in_main_process,
@@ -22,6 +21,7 @@ from .saving import (
 )
 from .synchronise import is_between_updates, synchronise
 from .validation import VALIDATED, num_steps, validate_if_missing
+from .work_dir import lock
 
 # Where mmengine's message hub notes the best checkpoints.
 BEST = 'best_ckpt'

@@ -10,10 +10,10 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from mmrmix.engine.checkpoint_files import find_intact_checkpoint, is_intact, last_checkpoint
-from mmrmix.engine.data_only import load_data
 from mmrmix.engine.plain_checkpoint import add_branch
 
+from .data_only import load_data
+from .files import find_intact_checkpoint, is_intact, last_checkpoint
 from .saving import unwrapped_model
 
 ENTRIES = {

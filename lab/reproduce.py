@@ -1,11 +1,11 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """Repeat the comparisons of the paper.
 
-python tools/reproduce.py plan                           # what there is, how long it takes, what is done
-python tools/reproduce.py run table3 --seeds 5           # train what is missing, then report
-python tools/reproduce.py run table5 --scale paper       # the real configs, on GPUs
-python tools/reproduce.py run table7 --groups ATSS --rows baseline RM      # a part
-python tools/reproduce.py report table3                  # report of what is there already
+python lab/reproduce.py plan                           # what there is, how long it takes, what is done
+python lab/reproduce.py run table3 --seeds 5           # train what is missing, then report
+python lab/reproduce.py run table5 --scale paper       # the real configs, on GPUs
+python lab/reproduce.py run table7 --groups ATSS --rows baseline RM      # a part
+python lab/reproduce.py report table3                  # report of what is there already
 
 Every run is an ordinary tools/train.py on a file of configs/; experiments
 share runs. An interrupted run goes on from its last checkpoint when the same
@@ -173,7 +173,7 @@ def measure(measurements: Dict[str, Measurement], out: Path) -> List[str]:
 
 def command(args: argparse.Namespace) -> str:
     """What to type to repeat it: all that the numbers depend on."""
-    parts = ['python', 'tools/reproduce.py', 'run', *args.experiments]
+    parts = ['python', 'lab/reproduce.py', 'run', *args.experiments]
     parts += ['--scale', args.scale, '--seeds', str(args.seeds)]
     if args.gpus_per_run:
         parts += ['--gpus-per-run', str(args.gpus_per_run)]

@@ -12,9 +12,9 @@ from mmpretrain.datasets import PackInputs
 from torch import Tensor
 
 from mmrmix.registry import DATASETS, FUNCTIONS
-from mmrmix.structures import LabelBatch
 
 from .download import DownloadExplained
+from .label_batch import LabelBatch
 
 # Settings of a PackInputs that nobody has changed.
 DEFAULTS = vars(PackInputs())
@@ -73,7 +73,7 @@ class WholeBatches(BaseDataset):
 
         Returns:
             dict: ``inputs``, a tensor ``(N, C, H, W)``, uint8, and
-            ``data_samples``, a :class:`mmrmix.structures.LabelBatch`, or a
+            ``data_samples``, a :class:`mmrmix.contrib.batches.LabelBatch`, or a
             list where the pipeline is not ``PackInputs`` alone.
         """
         # Hooks switch pipelines in the middle of a run.

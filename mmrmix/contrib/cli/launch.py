@@ -14,12 +14,10 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
 
-from mmrmix.models.backbones.initialized_backbone import ensure_initialization
-from mmrmix.placement import check_placement
+from mmrmix.contrib.checkpoints.work_dir import check_writable
 
 from .cfg_options import CfgOptions, read_config
 from .screen import HeaderHook, quiet
-from .work_dir import check_writable
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -85,9 +83,6 @@ def load_config(args: argparse.Namespace) -> Config:
 def build_runner(cfg: Config, verbose: bool = False) -> Runner:
     """Build the runner, also for several processes on a machine without GPU.
 
-    Backbones that are to start from all weights of a checkpoint do so, even if
-    their classes have other ideas (:func:`~mmrmix.models.initialized_backbone`).
-
     mmengine's launchers select a CUDA device before they look at the backend,
     so without one the process group (gloo) is made here, and DDP is told to
     take no device. SyncBN works on GPUs only and becomes BN there.
@@ -95,7 +90,7 @@ def build_runner(cfg: Config, verbose: bool = False) -> Runner:
     Args:
         cfg (Config): As :func:`load_config` returns it.
         verbose (bool): Show all of the log on the screen. Defaults to False:
-            :func:`mmrmix.engine.screen.is_news`.
+            :func:`mmrmix.contrib.cli.screen.is_news`.
 
     Returns:
         Runner: Its process group is initialised if the launcher asks for one.
@@ -108,8 +103,6 @@ def build_runner(cfg: Config, verbose: bool = False) -> Runner:
     num_replaced = 0
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         num_replaced = _prepare_for_cpus(cfg)
-    check_placement(cfg)
-    ensure_initialization(cfg.get('model'))
     kind = RUNNERS.get(cfg.runner_type) if 'runner_type' in cfg else Runner
     runner = (kind if verbose else quiet(kind)).from_cfg(cfg)
     runner.register_hook(HeaderHook())

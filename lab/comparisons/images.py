@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from .timing import Settings, Table
 
-FLAGSHIP = Path(__file__).parents[3] / 'configs/rm/resnet50_8xb64_imagenet.py'
+FLAGSHIP = Path(__file__).parents[2] / 'configs/rm/resnet50_8xb64_imagenet.py'
 # Colour photographs of scikit-image, at the mean size of ImageNet's images.
 PHOTOGRAPHS = ('coffee', 'chelsea', 'rocket', 'astronaut')
 WIDTH, HEIGHT, QUALITY = 500, 375, 92

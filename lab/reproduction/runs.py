@@ -15,13 +15,13 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
-from mmrmix.engine.cfg_options import CfgOptions, read_config
-from mmrmix.engine.checkpoint_files import last_checkpoint
-from mmrmix.engine.logs import read_log
+from mmrmix.contrib.checkpoints.files import last_checkpoint
+from mmrmix.contrib.cli.cfg_options import CfgOptions, read_config
+from mmrmix.contrib.logs import read_log
 
 from .experiments import IMAGENET, INSTANCES, SEGMENTATION, Experiment, Training
 
-TOOLS = Path(__file__).parents[1]
+TOOLS = Path(__file__).parents[2] / 'tools'
 CONFIGS = TOOLS.parent / 'configs'
 METRICS = {key.split('/')[-1] for metrics in (IMAGENET, INSTANCES, SEGMENTATION) for key in metrics}
 

@@ -1,0 +1,33 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""What works in every mmengine project, with RecursiveMix or without.
+
+Nothing here imports the method, and the method imports nothing of this.
+Configs reach the classes by the prefix ``mmrmix.``; importing one brings in
+no more than its own module.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_MODULES = {
+    'AtomicLocalBackend': 'checkpoints',
+    'BatchDataPreprocessor': 'batch_data_preprocessor',
+    'CIFAR10': 'batches',
+    'CIFAR100': 'batches',
+    'ChannelsLastHook': 'hooks',
+    'CompileHook': 'hooks',
+    'DownloadExplained': 'batches',
+    'FashionMNIST': 'batches',
+    'LabelBatch': 'batches',
+    'ReseedHook': 'hooks',
+    'SafeCheckpointHook': 'checkpoints',
+    'WholeBatches': 'batches',
+    'collate_whole_batch': 'batches',
+}
+__all__ = [*_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(f'{__name__}.{_MODULES[name]}'), name)
