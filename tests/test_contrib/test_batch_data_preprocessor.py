@@ -16,6 +16,7 @@ from mmrmix import RMHistory
 from mmrmix.contrib import BatchDataPreprocessor, LabelBatch
 from mmrmix.contrib.batch_data_preprocessor import crop_flip, random_crop_flip
 from mmrmix.models import RecursiveMix
+from mmrmix.models.heads.labels import batch_labels
 from tests.helpers.utils import labelled
 
 STATISTICS = dict(mean=[70.0], std=[90.0])
@@ -96,7 +97,7 @@ class TestPreprocessor:
     def test_batch_augments_as_mmpretrains(self, augment):
         settings = dict(num_classes=10, batch_augments=dict(augments=augment), **STATISTICS)
         data = dict(inputs=torch.randint(255, (6, 1, 8, 8), dtype=torch.uint8), data_samples=labelled(6))
-        whole = dict(data, data_samples=LabelBatch.collect(data['data_samples']))
+        whole = dict(data, data_samples=LabelBatch(batch_labels(data['data_samples'])[0]))
         results = []
         for preprocessor in (BatchDataPreprocessor(**settings), ClsDataPreprocessor(**settings)):
             for batch in (data, whole):
@@ -105,8 +106,7 @@ class TestPreprocessor:
                 results.append(preprocessor(deepcopy(batch), True))
         for result in results[:3]:
             assert torch.equal(result['inputs'], results[3]['inputs'])
-            scores = [sample.gt_score for sample in result['data_samples']]
-            assert torch.equal(torch.stack(scores), results[3]['data_samples'].gt_score)
+            assert torch.equal(*(batch_labels(each['data_samples'])[1] for each in (result, results[3])))
 
     def test_crops_before_it_normalises_and_only_in_training(self):
         preprocessor = BatchDataPreprocessor(crop_padding=3, flip_prob=0.5, **STATISTICS)
@@ -162,4 +162,4 @@ class TestPreprocessor:
         ).to('meta')
         data = dict(inputs=torch.zeros(4, 1, 8, 8, dtype=torch.uint8), data_samples=LabelBatch(torch.zeros(4).long()))
         result = preprocessor(data, True)
-        assert result['inputs'].is_meta and result['data_samples'].gt_score.is_meta
+        assert result['inputs'].is_meta and result['data_samples'].packed.gt_score.is_meta

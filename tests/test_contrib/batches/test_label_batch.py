@@ -9,6 +9,7 @@ from mmpretrain.structures import DataSample
 from mmrmix import RMHistory
 from mmrmix.contrib import LabelBatch
 from mmrmix.models import RMHead
+from mmrmix.models.heads.labels import batch_labels
 from tests.helpers.utils import labelled
 
 
@@ -23,15 +24,17 @@ class TestLabelBatch:
         assert [sample.sample_idx for sample in batch] == [7, 9]
         assert 'gt_score' not in LabelBatch(label)[0] and 'gt_label' not in LabelBatch(None, score)[0]
 
-    def test_collect_and_back(self):
+    def test_labels_of_samples(self):
         samples = labelled(3)
-        batch = LabelBatch.collect(samples)
-        assert LabelBatch.collect(batch) is batch
-        assert batch.gt_score is None
-        assert batch.gt_label.tolist() == [sample.gt_label.item() for sample in samples]
+        label, score = batch_labels(samples)
+        assert score is None and label.tolist() == [sample.gt_label.item() for sample in samples]
         for sample in samples:
             sample.set_gt_score(torch.rand(4))
-        assert torch.equal(LabelBatch.collect(samples).gt_score[2], samples[2].gt_score)
+        assert torch.equal(batch_labels(samples)[1][2], samples[2].gt_score)
+        # Packed or not, they are the same.
+        batch = LabelBatch(*batch_labels(samples))
+        assert batch_labels(batch) is batch.packed
+        assert all(map(torch.equal, batch_labels(batch), batch_labels([*batch])))
 
     @pytest.mark.parametrize('with_score', [False, True])
     @pytest.mark.parametrize('head', [LinearClsHead, RMHead])
