@@ -1,6 +1,7 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """Errors of data sets that cannot be downloaded."""
 
+from pathlib import Path
 from typing import List
 
 from mmengine.dataset import BaseDataset
@@ -32,7 +33,7 @@ class DownloadExplained(BaseDataset):
         except (OSError, RuntimeError, AssertionError) as error:
             if not self.download:
                 raise
-            root = self.data_prefix['root']
+            root = Path(self.data_prefix['root'])
             # CIFAR comes in one archive, MNIST in one for each file.
             archives = (
                 [self.filename] if hasattr(self, 'filename') else [name for name, _ in self.train_list + self.test_list]
