@@ -74,7 +74,7 @@ class PretrainedBackbone(PretrainedInit):
         module.init_cfg = dict(type='Pretrained', checkpoint=self.checkpoint)
         # mmengine's initializers log under this private name and offer no public test for it.
         if hasattr(module, '_params_init_info'):
-            update_init_info(module, init_info=self._get_init_info())
+            update_init_info(module, f'PretrainedBackbone: load from {self.checkpoint}')
         print_log(f'Backbone: all {len(state_dict)} tensors of {self.checkpoint} loaded, none missing.', 'current')
 
 
