@@ -19,7 +19,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
 
 
 def moved_to_contrib(module: str) -> Callable[[str], Any]:
-    """Return a ``__getattr__`` for a module whose names moved to :mod:`mmrmix.contrib` after version 0.9."""
+    """Return a ``__getattr__`` for a module whose names moved to :mod:`mmrmix.contrib` after version 0.1."""
 
     def find(name: str) -> Any:
         contrib = import_module('mmrmix.contrib')
