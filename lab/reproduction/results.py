@@ -99,7 +99,7 @@ def _collect_group(group: Group, metrics: Dict[str, str], runs: List[Run]) -> di
     rows = []
     for row in group.rows:
         results = {
-            str(run.seed): run.note('result.json')
+            str(run.seed): run.read('result.json')
             for run in runs
             if run.training == row.training and run.state() == 'done'
         }

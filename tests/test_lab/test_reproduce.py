@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""lab/reproduce.py: what it plans, computes, writes, and how it goes on."""
+"""lab/reproduce.py: what it plans, computes, writes, and how it resumes."""
 
 import json
 import math
@@ -189,7 +189,9 @@ def test_report_of_a_part(tmp_path):
 
 def test_measurements(tmp_path):
     """A picture and a text, once; a command that fails has no result."""
-    measurement = measurements.Measurement('T', ('analysis_tools/plot_curves.py', '--help'), 'output.txt', 'p.png', 1)
+    measurement = measurements.Measurement(
+        'T', ('tools/analysis_tools/plot_curves.py', '--help'), 'output.txt', 'p.png', 1
+    )
     assert measurement.collect(tmp_path) == dict(title='T', text='not run', picture='')
     assert measurement.execute(tmp_path) == '' and measurement.is_done(tmp_path)
     (tmp_path / 'p.png').write_bytes(b'picture')
@@ -197,7 +199,7 @@ def test_measurements(tmp_path):
     assert content['text'].startswith('usage: plot_curves.py') and content['picture'] == 'cGljdHVyZQ=='
     page = report.page(dict(title='', facts={}, experiments={}, measurements={'m': content}))
     assert '<img alt="Chart: T" src="data:image/png;base64,cGljdHVyZQ==">' in page and 'usage: plot_curves' in page
-    other = measurement._replace(command=('analysis_tools/plot_curves.py', '{out}/nowhere'))
+    other = measurement._replace(command=('tools/analysis_tools/plot_curves.py', '{out}/nowhere'))
     assert not other.is_done(tmp_path)
     assert 'T failed' in other.execute(tmp_path) and 'No log in' in other.execute(tmp_path)
     for scale in measurements.MEASUREMENTS.values():
@@ -214,7 +216,7 @@ def test_docs_show_what_came_out(name, file, seeds):
     groups = [group for experiment in content['experiments'].values() for group in experiment['groups']]
     assert groups
     for group in groups:
-        assert '\n'.join(report.group_markdown(group)) in page
+        assert report.group_markdown(group) in page
         assert {len(metric['last']) for row in group['rows'] for metric in row['metrics'].values()} == {seeds}
     # Names are those of today.
     part = select(MINI, [group['name'] for group in groups], [row['label'] for row in groups[0]['rows']])

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Runs of lab/reproduce.py: their states, commands, and how they go on."""
+"""Runs of lab/reproduce.py: their states, commands, and how they resume."""
 
 import json
 import shlex
@@ -21,7 +21,7 @@ from tests.helpers.processes import load_script, run
 
 
 def test_states(tmp_path):
-    """A run that was made with other settings is neither done nor gone on with."""
+    """A run that was made with other settings is neither done nor resumed."""
     _, wanted = tiny_experiment(tmp_path, dict(baseline=(80.0, 81.0)))
     assert [each.state() for each in wanted] == ['done', 'new', 'new', 'done', 'new', 'new']
     other = wanted[0]._replace(extra=('train_cfg.max_epochs=7',))
@@ -39,7 +39,7 @@ def test_commands(tmp_path):
     eight = runs.Run(resnet50, 2, tmp_path)
     command = eight.command()
     assert eight.processes == 8 and command[0] == 'bash' and command[3] == '8' and command[-1] == 'randomness.seed=2'
-    assert eight._replace(instead=4).command()[-1] == 'train_dataloader.batch_size=128'
+    assert eight._replace(gpus_per_run=4).command()[-1] == 'train_dataloader.batch_size=128'
     atss = next(row for row in rows_of({'table7': PAPER['table7']}) if row.label == 'CutMix').training
     tuned = runs.Run(atss, 0, tmp_path)
     tuned.start.work_dir.mkdir(parents=True)
@@ -103,7 +103,7 @@ def test_what_fails_is_named(data, tmp_path):
     """And the others go on; nothing that a failed run has left is taken for a result."""
     out = tmp_path / 'out'
     output = run(PYTHON, ROOT / 'lab/reproduce.py', 'run', *arguments(data, out, 'model.head.omega=-1'), expect=1)
-    assert '2 of 2 runs failed; the same command goes on.' in output and 'output.txt ends with' in output
+    assert '2 of 2 runs failed; run the same command again to resume.' in output and 'output.txt ends with' in output
     assert '0 of 2 runs complete' in output and (out / 'report.html').read_text().count('not run') == 2
 
 
@@ -147,11 +147,11 @@ def test_fine_tuning(tmp_path):
     tuned.start.write('run.json', dict(fingerprint=tuned.start.fingerprint()))
     tuned.start.write('result.json', dict(seconds=1, last={}, best={}))
     (tuned.start.work_dir / 'last_checkpoint').write_text(str(checkpoint))
-    with schedule.only_one(tuned.out) as lock:
+    with schedule.folder_lock(tuned.out) as lock:
         assert schedule.Schedule([tuned.start, tuned], 1).execute(lock) == {}
     assert f'Backbone: all 120 tensors of {checkpoint}' in (tuned.work_dir / 'output.txt').read_text()
     assert not (tuned.start.work_dir / 'output.txt').exists()
-    result = tuned.note('result.json')
+    result = tuned.read('result.json')
     assert result['last'].keys() == SEGMENTATION.keys() and 0 <= result['last']['mIoU'] <= 100
     assert result['seconds'] > 0
 
@@ -202,9 +202,9 @@ def test_the_reported_command_repeats_it(tmp_path, monkeypatch):
 
 def test_only_one_trains(tmp_path):
     """A training that a killed reproduce.py left behind holds the lock; the next one waits for its end."""
-    with schedule.only_one(tmp_path) as lock:
+    with schedule.folder_lock(tmp_path) as lock:
         orphan = subprocess.Popen(['sleep', '2'], pass_fds=(lock,))
     begin = time.monotonic()
-    with schedule.only_one(tmp_path):
+    with schedule.folder_lock(tmp_path):
         assert orphan.poll() is not None or time.monotonic() - begin > 1
     orphan.wait()
