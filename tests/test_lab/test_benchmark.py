@@ -84,8 +84,9 @@ def test_the_plain_implementation_is_recursive_mix():
     plain, augment = parts.CloneAndInterpolate(), RecursiveMix()
     augment.history = history = RMHistory(seed=4)
     for iteration in range(6):
+        history.begin_step(iteration)
         plain.generator = RMHistory(seed=4)
-        plain.generator.iteration = iteration
+        plain.generator.begin_step(iteration)
         plain.generator = plain.generator.generator()
         images, scores = torch.rand(3, 2, 9, 12), torch.rand(3, 5)
         expected_images, expected_scores = plain(images, scores)
