@@ -14,7 +14,7 @@ def rows_of(experiments):
 def tiny_experiment(out, accuracies):
     """Baseline, CutMix and RM with the results of two seeds."""
     rows = [
-        Row(label, Training(f'mini/resnet14_1xb64{suffix}_fashion-2k.py'), (paper,))
+        Row(label, Training(f'demo/resnet14_1xb64{suffix}_fashion-2k.py'), (paper,))
         for label, suffix, paper in (('baseline', '-baseline', 20.0), ('CutMix', '-cutmix', 19.0), ('RM', '', 18.0))
     ]
     experiments = {'table3': Experiment('Table 3', CLASSIFICATION, [Group('tiny', rows, 'large')])}
