@@ -55,7 +55,7 @@ env-full: env  ## The whole environment: mmcv with operators, mmdet, mmseg, tool
 	    CFLAGS=-g0 MAX_JOBS=$$(nproc) $(PIP) --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv && \
 	    $(PY) -c 'import mmcv.ops'; }
 	@$(HAS) mmdet mmseg || $(PIP) -r requirements/onedl.txt
-	@$(HAS) pytest xdist hypothesis ruff scipy modelindex onnx skimage pytorch_grad_cam tensorboard playwright check_jsonschema || $(PIP) -r requirements/tests.txt
+	@$(HAS) pytest xdist hypothesis ruff pandas scipy psutil jinja2 modelindex onnx skimage pytorch_grad_cam tensorboard playwright check_jsonschema || $(PIP) -r requirements/tests.txt
 	@$(HAS) sphinx myst_parser furo || $(PIP) -r requirements/docs.txt
 
 demo: env  ## Train RecursiveMix on Fashion-MNIST, evaluate, draw
@@ -71,7 +71,7 @@ scenes: env-full  ## Build the fashion scenes in data/fashion_scenes, where they
 	$(PY) tools/dataset_tools/prepare_fashion_mnist.py $(DATA_FLAGS)
 	test -d data/fashion_scenes || $(PY) tools/dataset_tools/make_fashion_scenes.py
 
-# After an interruption the same command goes on.
+# After an interruption, run the same command again to resume.
 transfer: scenes  ## Pretrain with RecursiveMix, fine-tune ATSS and UperNet, compare with scratch, draw
 	$(PY) lab/reproduce.py run table7 table8 table9 --groups $(SYSTEMS) --rows "from scratch" RM --seeds $(SEEDS) \
 	    --out $(TRANSFER)
@@ -81,11 +81,11 @@ transfer: scenes  ## Pretrain with RecursiveMix, fine-tune ATSS and UperNet, com
 	    --model "$(system), after RM" $(call FINE_TUNED,$(system),$(comma)from=$(PRETRAINING)))
 	@echo "Done: report.html, predictions.png and the runs are in $(TRANSFER)."
 
-benchmark: env-full  ## Measure what RecursiveMix costs (12 minutes); DEVICE=cuda on a GPU; writes docs/benchmarks.md
+benchmark: env-full  ## Measure the cost of RecursiveMix (12 minutes); DEVICE=cuda on a GPU; writes docs/benchmarks.md
 	$(PY) lab/benchmark.py --device $(DEVICE) --out docs
 
-# After an interruption, or a kill, the same command goes on.
-reproduce-mini: env-full  ## Repeat Table 3 at a size for 2 CPU cores, 5 seeds (75 minutes); EXPERIMENTS="…" for others
+# After an interruption or a kill, run the same command again to resume.
+reproduce-mini: env-full  ## Reproduce Table 3 at a scale for 2 CPU cores, 5 seeds (75 minutes); EXPERIMENTS="…" for others
 	$(PY) tools/dataset_tools/prepare_fashion_mnist.py $(DATA_FLAGS)
 	$(PY) lab/reproduce.py run $(EXPERIMENTS) --seeds 5 --out $(REPRODUCE)
 	@echo "Done: open $(REPRODUCE)/report.html in a browser."

@@ -154,7 +154,7 @@ def check(runs: List[Run], args: argparse.Namespace) -> None:
     uneven = next((run for run in runs if run.images_per_step % run.processes), None)
     if uneven:
         sys.exit(
-            f'{uneven.training.config} has {uneven.images_per_step} images per step, which is not divisible by '
+            f'{uneven.recipe.config} has {uneven.images_per_step} images per step, which is not divisible by '
             f'{uneven.processes}: choose another --gpus-per-run.'
         )
     if args.action == 'run' and args.scale == 'paper' and not torch.cuda.is_available():
@@ -222,7 +222,7 @@ def main() -> None:
         runs = all_runs(experiments, args)
         if args.cfg_options:
             for run in runs:
-                load(run.training.config, run.training.options + run.extra)
+                load(run.recipe.config, run.recipe.options + run.extra)
     except ValueError as error:
         sys.exit(str(error))
     check(runs, args)

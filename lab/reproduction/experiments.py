@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""The tables and figures of the paper as lists of trainings.
+"""The tables and figures of the paper as lists of recipes.
 
 Every experiment exists at two scales: ``paper`` is the paper's own, ``mini`` a
 comparison of the same kind that fits two CPU cores. Numbers are the paper's.
@@ -27,13 +27,13 @@ METHODS = {
 }
 
 
-class Training(NamedTuple):
+class Recipe(NamedTuple):
     """Config, options and initial backbone of a run.
 
     Attributes:
         config (str): Path below configs/.
         options (tuple[str, ...]): ``--cfg-options``.
-        start (Training, optional): Training whose last checkpoint
+        start (Recipe, optional): Recipe whose last checkpoint
             initializes the backbone.
         minutes (float, optional): Duration: with one core at the mini scale,
             by Table 10 at the paper's. None if unknown.
@@ -41,7 +41,7 @@ class Training(NamedTuple):
 
     config: str
     options: Tuple[str, ...] = ()
-    start: Optional['Training'] = None
+    start: Optional['Recipe'] = None
     minutes: Optional[float] = None
 
 
@@ -50,14 +50,14 @@ class Row(NamedTuple):
 
     Attributes:
         label (str): Its name in the paper.
-        training (Training): Config, options and initial backbone.
+        recipe (Recipe): Config, options and initial backbone.
         paper (tuple[float, ...]): The paper's numbers, one for each metric
             of the experiment; empty where it has none.
         x (float, optional): Position on the axis of a figure.
     """
 
     label: str
-    training: Training
+    recipe: Recipe
     paper: Tuple[float, ...] = ()
     x: Optional[float] = None
 
@@ -97,7 +97,7 @@ def four_methods(
 ) -> Group:
     """Baseline, mixup, CutMix and RM with one network."""
     rows = [
-        Row(label, Training(pattern.format(*parts), minutes=minutes), tuple(values))
+        Row(label, Recipe(pattern.format(*parts), minutes=minutes), tuple(values))
         for (label, parts), values in zip(METHODS.items(), numbers)
     ]
     return Group(name, rows, paper)
@@ -109,7 +109,7 @@ def sweep(group: Group, setting: str, values: Sequence[float], default: float) -
     rows = [
         Row(
             f'{value:g}',
-            rm.training if value == default else rm.training._replace(options=(f'{setting}={value:g}',)),
+            rm.recipe if value == default else rm.recipe._replace(options=(f'{setting}={value:g}',)),
             rm.paper if value == default else (),
             value,
         )
@@ -192,25 +192,3 @@ def _check_known(what: str, wanted: Sequence[str], is_known: Callable[[str], boo
     for text in wanted:
         if not is_known(text):
             raise ValueError(f'no {what} "{text}" in these experiments: choose from {"; ".join(dict.fromkeys(known))}')
-
-
-def systems(
-    title: str, metrics: Dict[str, str], backbones: Dict[str, Group], numbers: Dict[tuple, tuple], pattern: str
-) -> Experiment:
-    """Fine-tuning from baseline, CutMix and RM backbones.
-
-    Args:
-        title (str): Title of the table.
-        metrics (dict[str, str]): Key in the log → name.
-        backbones (dict[str, Group]): Their pretraining, by name.
-        numbers (dict): (system, backbone) → the paper's numbers of the three rows.
-        pattern (str): Path of the configs.
-    """
-    groups = []
-    for (system, backbone), values in numbers.items():
-        name = file_name(system)
-        config = pattern.format(folder=name.replace('-', '_'), system=name, backbone=file_name(backbone))
-        starts = [row for row in backbones[backbone].rows if row.label != 'mixup']
-        rows = [Row(row.label, Training(config, start=row.training), paper) for row, paper in zip(starts, values)]
-        groups.append(Group(f'{system}, {backbone}', rows))
-    return Experiment(title, metrics, groups)

@@ -86,7 +86,7 @@ def _table10() -> Measurement:
     return Measurement(title, command, 'benchmarks.md', f'images/benchmark_{device}.png', 8)
 
 
-_imagenet = [part for row in RESNET50.rows for part in ('--config', row.label, str(CONFIGS / row.training.config))]
+_imagenet = [part for row in RESNET50.rows for part in ('--config', row.label, str(CONFIGS / row.recipe.config))]
 MEASUREMENTS: Dict[str, Dict[str, Measurement]] = {
     'mini': {'figure8': _figure8(), 'table10': _table10()},
     'paper': {'figure8': _figure8(*_imagenet), 'table10': _table10()},

@@ -49,8 +49,8 @@ def estimate(values: Union[pd.Series, Sequence[float]]) -> Optional[Estimate]:
     values = pd.Series(values, dtype=float).dropna()
     if len(values) < 2:
         return Estimate(values.iloc[0], None) if len(values) else None
-    # stats.t.interval and ttest_1samp().confidence_interval() are NaN for equal values.
-    half_width = stats.t.isf((1 - CONFIDENCE) / 2, len(values) - 1) * stats.sem(values)
+    # Not stats.t.interval, which is NaN if all values are equal.
+    half_width = stats.t.isf((1 - CONFIDENCE) / 2, len(values) - 1) * values.sem()
     return Estimate(values.mean(), half_width)
 
 
@@ -99,9 +99,7 @@ def _collect_group(group: Group, metrics: Dict[str, str], runs: List[Run]) -> di
     rows = []
     for row in group.rows:
         results = {
-            str(run.seed): run.read('result.json')
-            for run in runs
-            if run.training == row.training and run.state() == 'done'
+            str(run.seed): run.read('result.json') for run in runs if run.recipe == row.recipe and run.state() == 'done'
         }
         values = {}
         for position, (metric, name) in enumerate(metrics.items()):
@@ -114,13 +112,13 @@ def _collect_group(group: Group, metrics: Dict[str, str], runs: List[Run]) -> di
                 for kind in ('last', 'best')
             }
             values[name]['paper'] = row.paper[position] if position < len(row.paper) else None
-        start = row.training.start
+        start = row.recipe.start
         rows.append(
             dict(
                 label=row.label,
                 x=row.x,
-                config=f'configs/{row.training.config}',
-                options=list(row.training.options),
+                config=f'configs/{row.recipe.config}',
+                options=list(row.recipe.options),
                 start=f'configs/{start.config}' if start else None,
                 seconds={seed: result['seconds'] for seed, result in results.items()},
                 metrics=values,

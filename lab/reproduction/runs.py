@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""One training with one seed: its command, its state on disk, its result."""
+"""A run: its command, its state on disk, its result."""
 
 import argparse
 import hashlib
@@ -20,7 +20,7 @@ from mmrmix.contrib.checkpoints.files import AtomicLocalBackend, last_checkpoint
 from mmrmix.contrib.cli.cfg_options import CfgOptions, read_config
 from mmrmix.contrib.logs import read_log
 
-from .experiments import IMAGENET, INSTANCES, SEGMENTATION, Experiment, Training
+from .experiments import IMAGENET, INSTANCES, SEGMENTATION, Experiment, Recipe
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
@@ -28,10 +28,10 @@ METRICS = {key.split('/')[-1] for metrics in (IMAGENET, INSTANCES, SEGMENTATION)
 
 
 class Run(NamedTuple):
-    """A training with a seed.
+    """A recipe with a seed.
 
     Attributes:
-        training (Training): Config, options and initial backbone.
+        recipe (Recipe): Config, options and initial backbone.
         seed (int): Seed of the random numbers.
         out (Path): Folder of all runs.
         gpus_per_run (int, optional): Number of processes; the number of
@@ -40,7 +40,7 @@ class Run(NamedTuple):
         extra (tuple[str, ...]): ``--cfg-options`` of all runs.
     """
 
-    training: Training
+    recipe: Recipe
     seed: int
     out: Path
     gpus_per_run: Optional[int] = None
@@ -49,17 +49,17 @@ class Run(NamedTuple):
     @property
     def name(self) -> str:
         """str: Config and options, short and unique."""
-        return training_name(self.training)
+        return recipe_name(self.recipe)
 
     @property
     def processes(self) -> int:
         """int: Number of processes, each with a device of its own."""
-        return self.gpus_per_run or batch_of(self.training.config)[0]
+        return self.gpus_per_run or batch_of(self.recipe.config)[0]
 
     @property
     def images_per_step(self) -> int:
         """int: Batch size summed over the processes."""
-        return math.prod(batch_of(self.training.config))
+        return math.prod(batch_of(self.recipe.config))
 
     @property
     def work_dir(self) -> Path:
@@ -69,17 +69,17 @@ class Run(NamedTuple):
     @property
     def start(self) -> Optional['Run']:
         """Run, optional: The run whose backbone it starts from."""
-        return self.training.start and self._replace(training=self.training.start)
+        return self.recipe.start and self._replace(recipe=self.recipe.start)
 
     @property
     def config(self) -> Config:
         """Config: With the options that all seeds share."""
-        return load(self.training.config, self.training.options + self.extra)
+        return load(self.recipe.config, self.recipe.options + self.extra)
 
     def cfg_options(self) -> List[str]:
         """Settings that differ from the config file."""
-        options = [*self.training.options, *self.extra, f'randomness.seed={self.seed}']
-        if 'fashion-scenes' in self.training.config and self.start is None:
+        options = [*self.recipe.options, *self.extra, f'randomness.seed={self.seed}']
+        if 'fashion-scenes' in self.recipe.config and self.start is None:
             options.append('model.backbone.init_cfg=None')
         if self.start:
             checkpoint = last_checkpoint(str(self.start.work_dir))
@@ -90,7 +90,7 @@ class Run(NamedTuple):
 
     def command(self) -> List[str]:
         """Command line that starts or resumes the run."""
-        config = CONFIGS / self.training.config
+        config = CONFIGS / self.recipe.config
         if self.processes == 1:
             launcher = [sys.executable, ROOT / 'tools/train.py', config]
         else:
@@ -101,7 +101,7 @@ class Run(NamedTuple):
     def fingerprint(self) -> str:
         """Hash of the config, its options, and those of the run that it starts from."""
         start = self.start.fingerprint() if self.start else ''
-        settings = settings_of(self.training.config, self.training.options + self.extra)
+        settings = settings_of(self.recipe.config, self.recipe.options + self.extra)
         return hashlib.sha256(f'{settings} {self.processes} {start}'.encode()).hexdigest()[:16]
 
     def mismatch(self) -> str:
@@ -110,7 +110,7 @@ class Run(NamedTuple):
         recorded = command[command.index('--cfg-options') + 1 :] if '--cfg-options' in command else []
         # From the seed on, options depend on it and on the machine.
         recorded = list(itertools.takewhile(lambda option: not option.startswith('randomness.seed='), recorded))
-        given = [*self.training.options, *self.extra]
+        given = [*self.recipe.options, *self.extra]
         missing = [option for option in recorded if option not in given]
         new = [option for option in given if option not in recorded]
         parts = []
@@ -161,9 +161,7 @@ class Run(NamedTuple):
         entries = read_log(self.work_dir)
         evaluations = [entry for entry in entries if 'iter' not in entry]
         if not evaluations:
-            raise ValueError(
-                f'The log in {self.work_dir} has no evaluation: set val_interval in {self.training.config}.'
-            )
+            raise ValueError(f'The log in {self.work_dir} has no evaluation: set val_interval in {self.recipe.config}.')
         metrics = pd.DataFrame(evaluations)[[key for key in evaluations[-1] if key.split('/')[-1] in METRICS]]
         steps = pd.DataFrame([entry for entry in entries if 'iter' in entry], columns=['step', 'time'])
         # ``time`` is the mean over the steps since the previous entry.
@@ -175,11 +173,11 @@ class Run(NamedTuple):
         )
 
 
-def training_name(training: Training) -> str:
-    """Config, options and start of a training as a file name: ``model.head.omega=0.5`` → ``omega=0.5``."""
-    options = (option.partition('=') for option in training.options)
-    name = ','.join([Path(training.config).stem, *(f'{key.split(".")[-1]}={value}' for key, _, value in options)])
-    return f'{name},from={training_name(training.start)}' if training.start else name
+def recipe_name(recipe: Recipe) -> str:
+    """Config, options and start of a recipe as a file name: ``model.head.omega=0.5`` → ``omega=0.5``."""
+    options = (option.partition('=') for option in recipe.options)
+    name = ','.join([Path(recipe.config).stem, *(f'{key.split(".")[-1]}={value}' for key, _, value in options)])
+    return f'{name},from={recipe_name(recipe.start)}' if recipe.start else name
 
 
 def last_lines(path: Path) -> str:
@@ -220,7 +218,7 @@ def runs_of(
 
     Args:
         experiments (dict[str, Experiment]): Experiments by name.
-        seeds (Sequence[int]): Seeds of every training.
+        seeds (Sequence[int]): Seeds of every recipe.
         out (Path): Folder of the runs.
         gpus_per_run (int, optional): See :class:`Run`.
         extra (tuple[str, ...]): See :class:`Run`.
@@ -229,6 +227,6 @@ def runs_of(
     for seed in seeds:
         for experiment in experiments.values():
             for row in (row for group in experiment.groups for row in group.rows):
-                for training in filter(None, (row.training.start, row.training)):
-                    runs[Run(training, seed, out, gpus_per_run, extra)] = None
+                for recipe in filter(None, (row.recipe.start, row.recipe)):
+                    runs[Run(recipe, seed, out, gpus_per_run, extra)] = None
     return list(runs)

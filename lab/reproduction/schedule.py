@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Running many trainings side by side."""
+"""Executing many runs side by side."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional
 import torch
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from .experiments import Training
+from .experiments import Recipe
 from .runs import ROOT, Run, last_lines
 
 POLL_SECONDS = 1.0
@@ -68,32 +68,30 @@ def folder_lock(out: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def estimates(runs: List[Run], pace: Optional[Dict[Training, float]] = None) -> Dict[Training, Optional[float]]:
-    """Minutes that each training takes; None if unknown.
+def estimates(runs: List[Run], pace: Optional[Dict[Recipe, float]] = None) -> Dict[Recipe, Optional[float]]:
+    """Minutes that each recipe takes; None if unknown.
 
     The mean of the seeds that are done, else the current pace, else the
     declared minutes times the mean ratio of measured to declared ones.
 
     Args:
-        runs (list[Run]): Runs of the trainings.
-        pace (dict[Training, float], optional): Minutes of those in progress.
+        runs (list[Run]): Runs of the recipes.
+        pace (dict[Recipe, float], optional): Minutes of those in progress.
     """
-    measured: Dict[Training, List[float]] = {}
+    measured: Dict[Recipe, List[float]] = {}
     for run in runs:
         result = run.read('result.json')
         if result:
-            measured.setdefault(run.training, []).append(result['seconds'] / 60)
-    known = {**(pace or {}), **{training: statistics.mean(values) for training, values in measured.items()}}
-    factors = [minutes / training.minutes for training, minutes in known.items() if training.minutes]
+            measured.setdefault(run.recipe, []).append(result['seconds'] / 60)
+    known = {**(pace or {}), **{recipe: statistics.mean(values) for recipe, values in measured.items()}}
+    factors = [minutes / recipe.minutes for recipe, minutes in known.items() if recipe.minutes]
     factor = statistics.mean(factors) if factors else 1.0
-    return {
-        run.training: known.get(run.training, run.training.minutes and run.training.minutes * factor) for run in runs
-    }
+    return {run.recipe: known.get(run.recipe, run.recipe.minutes and run.recipe.minutes * factor) for run in runs}
 
 
-def minutes_left(runs: List[Run], jobs: int, minutes: Dict[Training, Optional[float]]) -> Optional[float]:
+def minutes_left(runs: List[Run], jobs: int, minutes: Dict[Recipe, Optional[float]]) -> Optional[float]:
     """Minutes until all runs are done, with ``jobs`` processes at once; None if unknown."""
-    left = [(minutes[run.training], run.processes * (1 - run.progress())) for run in runs if run.state() != 'done']
+    left = [(minutes[run.recipe], run.processes * (1 - run.progress())) for run in runs if run.state() != 'done']
     if any(each is None for each, _ in left):
         return None
     return sum(each * share for each, share in left) / jobs
@@ -236,6 +234,6 @@ class Schedule:
         return len(self.runs) - len(self.waiting) - len(self.active) - len(self.errors)
 
     def _left(self) -> str:
-        pace = {run.training: active.minutes(run.progress()) for run, active in self.active.items()}
-        minutes = estimates(self.runs, {training: value for training, value in pace.items() if value})
+        pace = {run.recipe: active.minutes(run.progress()) for run, active in self.active.items()}
+        minutes = estimates(self.runs, {recipe: value for recipe, value in pace.items() if value})
         return duration(minutes_left([*self.waiting, *self.active], self.jobs, minutes))
