@@ -16,8 +16,8 @@ from .experiments import (
     SEGMENTATION,
     Experiment,
     Group,
+    Recipe,
     Row,
-    Training,
     alpha_sweep,
     file_name,
     four_methods,
@@ -45,17 +45,17 @@ def all_images(paper: Group) -> Group:
 
 
 RESNET14 = on_fashion(FEW, 'ResNet-14, 2,000 images of Fashion-MNIST', 6, paper_scale.RESNET18)
-RM = RESNET14.rows[-1].training
+RM = RESNET14.rows[-1].recipe
 
 
 def table2() -> Group:
     """Baseline, CutMix, and CutMix turned into RM step by step."""
     paper = paper_scale.table2()
-    baseline, _, cutmix, rm = (row.training for row in RESNET14.rows)
+    baseline, _, cutmix, rm = (row.recipe for row in RESNET14.rows)
     without_history = RM._replace(options=NO_HISTORY + NO_CONSISTENCY)
     without_consistency = RM._replace(options=NO_CONSISTENCY)
-    trainings = (baseline, cutmix, without_history, without_consistency, rm)
-    rows = [Row(row.label, training, row.paper) for row, training in zip(paper.rows, trainings)]
+    recipes = (baseline, cutmix, without_history, without_consistency, rm)
+    rows = [Row(row.label, recipe, row.paper) for row, recipe in zip(paper.rows, recipes)]
     return Group(RESNET14.name, rows, paper.name)
 
 
@@ -73,9 +73,9 @@ def table4() -> Group:
 
 # What the paper's baseline, CutMix and RM backbones are here, and none at all.
 SLIM_BACKBONES = {
-    'baseline': Training(SLIM, ('model.train_cfg=None', *NO_CONSISTENCY), minutes=9),
-    'CutMix': Training(SLIM, (*CUTMIX, *NO_CONSISTENCY), minutes=9),
-    'RM': Training(SLIM, minutes=9),
+    'baseline': Recipe(SLIM, ('model.train_cfg=None', *NO_CONSISTENCY), minutes=9),
+    'CutMix': Recipe(SLIM, (*CUTMIX, *NO_CONSISTENCY), minutes=9),
+    'RM': Recipe(SLIM, minutes=9),
     'from scratch': None,
 }
 
@@ -90,7 +90,7 @@ def fine_tuned(experiment: str, metrics: Dict[str, str], minutes: Dict[str, floa
         config = f'demo/{file_name(system)}_resnet18-slim_1xb8_fashion-scenes.py'
         numbers = {row.label: row.paper for row in paper.rows}
         rows = [
-            Row(label, Training(config, start=start, minutes=minutes[system]), numbers.get(label, ()))
+            Row(label, Recipe(config, start=start, minutes=minutes[system]), numbers.get(label, ()))
             for label, start in SLIM_BACKBONES.items()
         ]
         groups.append(Group(f'{system}, ResNet-18-slim, fashion scenes', rows, paper.name))

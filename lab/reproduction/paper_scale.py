@@ -16,12 +16,11 @@ from .experiments import (
     SEGMENTATION,
     Experiment,
     Group,
+    Recipe,
     Row,
-    Training,
     alpha_sweep,
     four_methods,
     omega_sweep,
-    systems,
     variants,
 )
 from .metafiles import columns, errors, models
@@ -29,7 +28,7 @@ from .metafiles import columns, errors, models
 
 def networks(pattern: str, name: str, minutes: Optional[float] = None) -> Group:
     """One network with the four methods."""
-    numbers = [errors(pattern.format(*method)) for method in METHODS.items()]
+    numbers = [errors(pattern.format(*method)) for method in METHODS.values()]
     return four_methods(pattern, name, numbers, minutes)
 
 
@@ -41,7 +40,7 @@ def cifar100(network: str, title: str) -> Group:
 def ablation(config: str, label: str) -> Row:
     """One of configs/ablation."""
     path = f'ablation/{config}.py'
-    return Row(label, Training(path), errors(path))
+    return Row(label, Recipe(path), errors(path))
 
 
 PYRAMIDNET200 = networks('{}/pyramidnet200-a240_2xb32{}_cifar10.py', 'PyramidNet-200, CIFAR-10')
@@ -70,18 +69,22 @@ def table4(group: Group, config: str) -> Group:
     )
 
 
-def fine_tuning(title: str, metrics: Dict[str, str], folder: str, pattern: str) -> Experiment:
+def fine_tuning(title: str, metrics: Dict[str, str], folder: str) -> Experiment:
     """The detectors or segmentors that have these metrics, each from three backbones."""
-    numbers = {}
+    backbones = {'ResNet-50': RESNET50, 'PVTv2-B1': PVTV2_B1}
+    groups = []
     for config, entry in models(folder).items():
-        values = columns(config)
-        if list(values[0]) == list(metrics.values()):
-            numbers[tuple(entry['Metadata']['Architecture'])] = [tuple(column.values()) for column in values]
-    return systems(title, metrics, {'ResNet-50': RESNET50, 'PVTv2-B1': PVTV2_B1}, numbers, pattern)
+        numbers = columns(config)
+        if list(numbers[0]) == list(metrics.values()):
+            system, backbone = entry['Metadata']['Architecture']
+            starts = [row for row in backbones[backbone].rows if row.label != 'mixup']
+            rows = [
+                Row(start.label, Recipe(config, start=start.recipe), tuple(column.values()))
+                for start, column in zip(starts, numbers)
+            ]
+            groups.append(Group(f'{system}, {backbone}', rows))
+    return Experiment(title, metrics, groups)
 
-
-COCO = ('detection', 'detection/{folder}/{system}_{backbone}_8xb2-1x_coco.py')
-ADE20K = ('segmentation', 'segmentation/{folder}/{system}_{backbone}_4xb4-80k_ade20k.py')
 
 PAPER: Dict[str, Experiment] = {
     'table1': Experiment('Table 1: CIFAR-10', CLASSIFICATION, [PYRAMIDNET200]),
@@ -108,9 +111,9 @@ PAPER: Dict[str, Experiment] = {
     ),
     'table5': Experiment('Table 5: networks on ImageNet', IMAGENET, [RESNET50, PVTV2_B1]),
     'table6': Experiment('Table 6: ResNet-50 on ImageNet', IMAGENET, [RESNET50]),
-    'table7': fine_tuning('Table 7: object detection on COCO', DETECTION, *COCO),
-    'table8': fine_tuning('Table 8: instance segmentation on COCO', INSTANCES, *COCO),
-    'table9': fine_tuning('Table 9: semantic segmentation on ADE20K', SEGMENTATION, *ADE20K),
+    'table7': fine_tuning('Table 7: object detection on COCO', DETECTION, 'detection'),
+    'table8': fine_tuning('Table 8: instance segmentation on COCO', INSTANCES, 'detection'),
+    'table9': fine_tuning('Table 9: semantic segmentation on ADE20K', SEGMENTATION, 'segmentation'),
     'figure4': alpha_sweep(PYRAMIDNET200, RESNET18),
     'figure5': omega_sweep(PYRAMIDNET200, RESNET18),
 }
