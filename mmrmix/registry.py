@@ -19,10 +19,10 @@ LOCATIONS = {
     'DATASETS': ['mmrmix.datasets', 'mmrmix.contrib.batches'],
     'FUNCTIONS': ['mmrmix.contrib.batches'],
     'HOOKS': ['mmrmix.engine', 'mmrmix.contrib.hooks', 'mmrmix.contrib.checkpoints'],
-    'MODELS': ['mmrmix.models', 'mmrmix.contrib.batch_data_preprocessor'],
+    'MODELS': ['mmrmix.models', 'mmrmix.contrib.batch_data_preprocessor', 'mmrmix.contrib.backbones'],
     'PARAM_SCHEDULERS': ['mmrmix.engine'],
     'TRANSFORMS': ['mmrmix.datasets'],
-    'WEIGHT_INITIALIZERS': ['mmrmix.models'],
+    'WEIGHT_INITIALIZERS': ['mmrmix.contrib.backbones'],
 }
 __all__ = [*LOCATIONS]
 

@@ -12,9 +12,9 @@ from mmengine.runner.checkpoint import _load_checkpoint
 from mmpretrain.datasets import remove_transform
 from torch import Tensor, nn
 
+from mmrmix.contrib.backbones.pretrained_backbone import mismatches
 from mmrmix.contrib.checkpoints.files import last_checkpoint
 from mmrmix.contrib.cli.launch import innermost_dataset
-from mmrmix.models.pretrained_backbone import mismatches
 from mmrmix.visualization.mixed_batches import build_classifier
 
 # Used in training only: see RMHead.

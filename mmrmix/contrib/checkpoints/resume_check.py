@@ -11,6 +11,8 @@ from mmpretrain.utils import get_ori_model
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from mmrmix.contrib.backbones.pretrained_backbone import mismatches
+
 from .data_only import load_data
 from .files import find_intact_checkpoint, is_intact, last_checkpoint
 
@@ -106,8 +108,6 @@ def check_resumable(
 
 def _weights(saved: Dict[str, Any], model: nn.Module) -> List[str]:
     """Mismatches between names and shapes of weights and buffers."""
-    from mmrmix.models.pretrained_backbone import mismatches
-
     expected = {name: value for name, value in model.state_dict().items() if hasattr(value, 'shape')}
     # mmengine strips the prefix, too.
     given = {re.sub(r'^module\.', '', name): value for name, value in saved.items() if hasattr(value, 'shape')}

@@ -4,8 +4,9 @@ from typing import Any, Optional, Union
 
 from mmengine.model import BaseModule
 
-from mmrmix.models.pretrained_backbone import PretrainedBackbone
 from mmrmix.registry import MODELS
+
+from .pretrained_backbone import PretrainedBackbone
 
 PRETRAINED = ('mmrmix.PretrainedBackbone', PretrainedBackbone)
 NAME = 'mmrmix.InitializedBackbone'

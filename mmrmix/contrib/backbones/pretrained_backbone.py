@@ -21,7 +21,7 @@ class PretrainedBackbone(PretrainedInit):
     so that a detector may train for days on a partially initialized backbone.
 
     Some classes of mmdetection and mmsegmentation bypass it; our tools wrap
-    them in :func:`~mmrmix.models.initialized_backbone`.
+    them in :func:`~mmrmix.contrib.initialized_backbone`.
 
     Args:
         checkpoint (str): Path or URL of a checkpoint of an mm package (only
