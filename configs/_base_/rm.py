@@ -1,4 +1,5 @@
 # RecursiveMix on top of a config without mixing, with the paper's values for CIFAR.
+# `_base_.merge(_base_.pop('rm'))` lays it over the other base, see docs/configs.md.
 rm = dict(
     model=dict(
         neck=None,
