@@ -1,5 +1,5 @@
-# RecursiveMix on top of a config without mixing, with the paper's values for CIFAR. A variable, because mmengine
-# refuses two bases that set the same key: configs merge it over their other base, `_base_.merge(_base_.pop('rm'))`.
+# RecursiveMix on top of a config without mixing, with the paper's values for CIFAR.
+# `_base_.merge(_base_.pop('rm'))` lays it over the other base, see docs/configs.md.
 rm = dict(
     model=dict(
         neck=None,
