@@ -1,21 +1,20 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Batches as pictures: colours, captions, frames."""
+"""Normalised batches as pictures, with captions and frames."""
 
-from typing import List, Optional, Sequence
+from typing import TYPE_CHECKING, List, Optional, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from mmrmix.contrib.cli.launch import innermost_dataset
+if TYPE_CHECKING:  # Training does not need matplotlib.
+    from matplotlib.axes import Axes
 
 BOX_COLOR = 'tab:orange'
 
 
-def as_loaded(images: Tensor, preprocessor: nn.Module) -> Tensor:
-    """Undo what a data preprocessor did to pixels.
+def denormalize(images: Tensor, preprocessor: nn.Module) -> Tensor:
+    """Undo the normalisation of a data preprocessor: x · std + mean.
 
     Args:
         images (Tensor): Normalised images, ``(N, C, H, W)``.
@@ -23,56 +22,58 @@ def as_loaded(images: Tensor, preprocessor: nn.Module) -> Tensor:
             that extends it.
 
     Returns:
-        Tensor: Pixels in [0, 255], ``(N, C, H, W)``, float32, with channels
-        in the order of the data set.
+        Tensor: Pixels in [0, 255], ``(N, C, H, W)``, with channels in the
+        order that the network sees; ``images`` if nothing was normalised.
     """
-    if preprocessor._enable_normalize:
-        images = images * preprocessor.std + preprocessor.mean
-    return images.flip(1) if preprocessor.to_rgb and images.shape[1] == 3 else images
+    if getattr(preprocessor, 'mean', None) is None:
+        return images
+    return images * preprocessor.std + preprocessor.mean
 
 
-def loads_bgr(cfg: Config) -> bool:
-    """Whether the training set yields B, G, R, as files are loaded; those in memory have R, G, B.
-
-    Args:
-        cfg (Config): Config of a classifier.
-
-    Returns:
-        bool: Whether the pipeline loads files.
-    """
-    pipeline = innermost_dataset(cfg.train_dataloader).get('pipeline') or []
-    return any('LoadImageFromFile' in str(transform.get('type')) for transform in pipeline)
-
-
-def as_pictures(images: Tensor, preprocessor: nn.Module, cfg: Config) -> np.ndarray:
-    """Images of a batch, for matplotlib.
+def as_loaded(images: Tensor, preprocessor: nn.Module) -> Tensor:
+    """Undo normalisation and conversion to RGB.
 
     Args:
         images (Tensor): Normalised images, ``(N, C, H, W)``.
-        preprocessor (nn.Module): See :func:`as_loaded`.
-        cfg (Config): Config of the classifier, which says how images are
-            loaded.
+        preprocessor (nn.Module): See :func:`denormalize`.
 
     Returns:
-        np.ndarray: In [0, 1], R, G, B or grey, ``(N, H, W, C)``, float32.
+        Tensor: Pixels in [0, 255], ``(N, C, H, W)``, with channels in the
+        order of the data set.
+    """
+    pixels = denormalize(images, preprocessor)
+    return pixels.flip(1) if preprocessor.to_rgb and pixels.shape[1] == 3 else pixels
+
+
+def as_pictures(images: Tensor, preprocessor: nn.Module, cfg: Config) -> np.ndarray:
+    """Convert a batch to arrays that matplotlib shows.
+
+    Args:
+        images (Tensor): Normalised images, ``(N, C, H, W)``.
+        preprocessor (nn.Module): See :func:`denormalize`.
+        cfg (Config): Config of the classifier.
+
+    Returns:
+        np.ndarray: RGB or grey in [0, 1], ``(N, H, W, C)``, float32.
     """
     pixels = as_loaded(images, preprocessor)
-    if pixels.shape[1] == 3 and loads_bgr(cfg):
+    # Files are loaded as BGR; data sets in memory hold RGB.
+    if pixels.shape[1] == 3 and 'LoadImageFromFile' in str(cfg.train_dataloader.dataset):
         pixels = pixels.flip(1)
     return (pixels / 255).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def class_names(names: Optional[Sequence[str]], num_classes: int) -> List[str]:
-    """Names of the classes, short enough for a title.
+    """Class names that are short enough for a title.
 
     Args:
-        names (Sequence[str], optional): Those of the data set, with synonyms
-            behind a comma, as ImageNet has them.
+        names (Sequence[str], optional): Names from the data set. Synonyms
+            after a comma, as in ImageNet, are dropped.
         num_classes (int): K.
 
     Returns:
         list[str]: K names of at most 20 characters; ``class 0`` and so on
-        where the data set has none.
+        if the data set has none.
     """
     names = names or [f'class {i}' for i in range(num_classes)]
     firsts = [name.split(',')[0] for name in names]
@@ -80,35 +81,36 @@ def class_names(names: Optional[Sequence[str]], num_classes: int) -> List[str]:
 
 
 def caption(scores: Tensor, classes: Sequence[str], limit: int = 3) -> str:
-    """The largest labels of an image, a line each.
+    """List the largest labels of an image, one per line.
 
     Args:
-        scores (Tensor): Its label in [0, 1], ``(K,)``.
+        scores (Tensor): Label of the image in [0, 1], ``(K,)``.
         classes (Sequence[str]): Names of the K classes.
-        limit (int): Most lines. Defaults to 3.
+        limit (int): Maximum number of lines. Defaults to 3.
 
     Returns:
-        str: Names with shares of at least 1 %.
+        str: Names and shares; shares below 1 % are left out.
     """
     shares, labels = scores.topk(min(limit, len(scores)))
     pairs = zip(labels.tolist(), shares.tolist())
     return '\n'.join(f'{classes[label]} {share:.0%}' for label, share in pairs if share >= 0.01)
 
 
-def show(axis: Axes, picture: np.ndarray, box: Optional[Tensor] = None) -> None:
-    """Draw an image, and a frame around what was pasted.
+def show(axis: 'Axes', picture: np.ndarray, box: Optional[Tensor] = None) -> None:
+    """Draw an image, and a frame around its pasted box.
 
     Args:
-        axis (Axes): Where to draw.
+        axis (Axes): The axes to draw on.
         picture (np.ndarray): In [0, 1], ``(H, W, 1)`` or ``(H, W, 3)``.
         box (Tensor, optional): Half-open (x1, y1, x2, y2) in pixels, ``(4,)``;
-            an empty one is not drawn. Defaults to None.
+            an empty box is not drawn. Defaults to None.
     """
+    from matplotlib.patches import Rectangle
+
     axis.imshow(picture.squeeze(-1) if picture.shape[-1] == 1 else picture, cmap='gray', vmin=0, vmax=1)
     axis.axis('off')
     x1, y1, x2, y2 = (0, 0, 0, 0) if box is None else box.tolist()
     if x1 < x2 and y1 < y2:
-        # Pixel centres are at whole numbers.
-        axis.add_patch(
-            Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor=BOX_COLOR, linewidth=1.5)
-        )
+        # A line of its own width between pixels, which draw_bounding_boxes cannot draw. Pixel centres are at integers.
+        frame = Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor=BOX_COLOR, linewidth=1.5)
+        axis.add_patch(frame)
