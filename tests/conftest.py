@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope, init_default_scope
 
-from . import synthetic
+from tests.helpers import synthetic
 
 
 @pytest.fixture(autouse=True)

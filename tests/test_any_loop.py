@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from mmrmix import RMHistory, link_history
 from mmrmix.contrib import BatchDataPreprocessor, LabelBatch
 from mmrmix.models import RMHead
-from tests.utils import build_classifier, make_batch, sgd
+from tests.helpers.utils import build_classifier, make_batch, sgd
 
 PREPROCESSORS = ['ClsDataPreprocessor', 'BatchDataPreprocessor']
 

@@ -14,27 +14,11 @@ from mmpretrain.registry import MODELS
 
 from mmrmix import config_path, link_history
 from mmrmix.models import RMHead
+from tests.helpers.processes import load_script
+from tests.helpers.utils import SMALL, make_batch, sgd
 
-from .processes import load_tool
-from .utils import TINY_BACKBONE, make_batch, sgd
-
-LOOP = load_tool('../examples/custom_loop.py')
-CONVERTER = load_tool('../examples/to_recursive_mix.py')
-SMALL = f"""
-default_scope = 'mmpretrain'
-data_preprocessor = dict(num_classes=10, mean=[0.0] * 3, std=[1.0] * 3)
-model = dict(
-    type='ImageClassifier',
-    backbone=dict({', '.join(f'{name}={value!r}' for name, value in TINY_BACKBONE.items())}),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead', num_classes=10, in_channels=8, cal_acc=True,
-        loss=dict(type='LabelSmoothLoss', label_smooth_val=0.2, mode='original'),
-    ),
-    train_cfg=dict(augments=dict(type='CutMix', alpha=1.0, cutmix_minmax=(0.2, 0.8)), probs=[0.5]),
-)
-custom_hooks = [dict(type='EMAHook', momentum=0.1)]
-"""
+LOOP = load_script('examples/custom_loop.py')
+CONVERTER = load_script('examples/to_recursive_mix.py')
 
 
 class TestCustomLoop:

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 import mmrmix
-
-from .installing import ROOT, Environment, call, copy_checkout, missing, tracked
-from .processes import free_port, options
-from .test_registry import FLAGSHIP, RESOLVE
+from tests.helpers.installing import Environment, call, copy_checkout, missing, tracked
+from tests.helpers.paths import FLAGSHIP, ROOT
+from tests.helpers.processes import free_port, options
+from tests.helpers.scopes import RESOLVE
 
 pytestmark = pytest.mark.install
 

@@ -13,8 +13,7 @@ from mmrmix import RMHistory, link_history
 from mmrmix.contrib import LabelBatch
 from mmrmix.history import mixing_of
 from mmrmix.models import RecursiveMix, RMHead
-
-from .utils import TINY_BACKBONE, build_classifier, make_batch, sgd
+from tests.helpers.utils import TINY_BACKBONE, build_classifier, make_batch, sgd
 
 
 def plain_classifier(**augment):

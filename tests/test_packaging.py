@@ -2,13 +2,12 @@
 """What can be said of the package without installing it; the rest is in test_install.py."""
 
 import re
-import sys
 
 import pytest
 
 import mmrmix
-
-from .installing import ROOT, call, copy_checkout
+from tests.helpers.installing import call, copy_checkout
+from tests.helpers.paths import PYTHON, ROOT
 
 
 def test_the_version_is_the_same_everywhere():
@@ -20,10 +19,10 @@ def test_the_version_is_the_same_everywhere():
 def test_a_checkout_without_links_is_not_packed(name, tmp_path):
     """Git writes links as text files where the file system has none; a wheel of them would lack the folder."""
     checkout = copy_checkout(tmp_path / 'checkout')
-    assert call(sys.executable, 'setup.py', '--version', cwd=checkout).splitlines()[-1] == mmrmix.__version__
+    assert call(PYTHON, 'setup.py', '--version', cwd=checkout).splitlines()[-1] == mmrmix.__version__
     link = checkout / 'mmrmix/.mim' / name
     link.unlink()
     link.write_text(f'../../{name}')
-    output = call(sys.executable, 'setup.py', '--version', cwd=checkout, expect=1)
+    output = call(PYTHON, 'setup.py', '--version', cwd=checkout, expect=1)
     assert f'mmrmix/.mim/{name} is not a link to the folder {name}' in output
     assert 'git clone -c core.symlinks=true' in output

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from mmrmix.engine.hooks.history_entry import check_history_entry
-
-from .test_history_in_checkpoints import load, resume, saved_run
+from tests.helpers.checkpoints import load, resume, saved_run
 
 
 def triple(**changes):

@@ -3,7 +3,6 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import mmpretrain
@@ -15,9 +14,10 @@ from mmpretrain.registry import DATASETS, HOOKS
 from mmrmix.engine import RMHistoryHook
 from mmrmix.engine.hooks.rm_history_hook import _pack
 from mmrmix.history import Triple
-
-from .test_resume import settings_for
-from .test_rm_history_hook import RM, VALIDATION, RMToyDataset, build_runner, train
+from tests.helpers.checkpoints import load, messages, resume, saved_run
+from tests.helpers.paths import PYTHON
+from tests.helpers.resuming import settings_for
+from tests.helpers.runner import RM, VALIDATION, RMToyDataset, build_runner, train
 
 
 @DATASETS.register_module(force=True)
@@ -37,34 +37,6 @@ class SaveAnywhere(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == 2:
             runner.save_checkpoint(runner.work_dir, 'anywhere.pth', meta=dict(epoch=0, iter=2))
-
-
-def load(path):
-    return torch.load(path, weights_only=False)
-
-
-def messages(tmp_path, word='history'):
-    """Lines of the newest log that mention it."""
-    path = max(tmp_path.glob('*/*.log'), key=lambda path: path.stat().st_mtime_ns)
-    return [line for line in path.read_text().splitlines() if word in line and ' - mmengine - ' in line]
-
-
-def saved_run(tmp_path, loop='iterations', stop=5, **settings):
-    """Train until the checkpoint of iteration 5 (epoch 1); returns it and the last step."""
-    settings = {**settings_for(loop), **settings}
-    if loop == 'iterations':
-        settings['train_cfg'] = dict(by_epoch=False, max_iters=stop, val_interval=100)
-    else:
-        settings['epochs'] = 1
-    _, steps = train(tmp_path, **settings)
-    return load(tmp_path / ('iter_5.pth' if loop == 'iterations' else 'epoch_1.pth')), steps
-
-
-def resume(tmp_path, **settings):
-    """Resume it; returns the steps and the log lines about the history."""
-    _, steps = train(tmp_path, **{**settings_for('iterations'), 'resume': True, **settings})
-    assert steps[0]['runner_iter'] == 5
-    return steps, messages(tmp_path)
 
 
 class TestWhatIsSaved:
@@ -157,7 +129,7 @@ class TestPublishedCheckpoints:
         tool = Path(mmpretrain.__path__[0], '.mim/tools/model_converters/publish_model.py')
         # torch.load reads numbers only since 2.6, which the tool does not know.
         environment = dict(TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD='1')
-        command = [sys.executable, tool, tmp_path / 'iter_5.pth', tmp_path / 'published.pth']
+        command = [PYTHON, tool, tmp_path / 'iter_5.pth', tmp_path / 'published.pth']
         subprocess.run(command, check=True, env=environment, cwd=tmp_path, capture_output=True)
         (path,) = tmp_path.glob('published*.pth')
         assert load(path).keys() == {'meta', 'state_dict'}

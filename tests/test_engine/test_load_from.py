@@ -4,9 +4,8 @@
 import pytest
 import torch
 
-from tests.utils import TINY_BACKBONE
-
-from .test_rm_history_hook import RM, build_runner, train
+from tests.helpers.runner import RM, build_runner, train
+from tests.helpers.utils import TINY_BACKBONE
 
 # Nothing changes after it was loaded; running statistics of batch normalisation do.
 STILL = dict(epochs=1, reset=None, optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.0)))

@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmpretrain.registry import HOOKS, OPTIM_WRAPPERS
 
-from .test_rm_history_hook import Recorder, build_runner
+from tests.helpers.runner import Recorder, build_runner
 
 OVERFLOWS = {2: [1], 5: [0, 1, 2, 3]}
 

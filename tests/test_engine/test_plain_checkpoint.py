@@ -9,11 +9,10 @@ import torch
 from mmengine.optim import build_optim_wrapper
 
 from mmrmix.engine.plain_checkpoint import add_branch
-from tests.utils import build_classifier
-
-from .test_history_in_checkpoints import load, messages
-from .test_resume import settings_for
-from .test_rm_history_hook import CUTMIX, build_runner, train
+from tests.helpers.checkpoints import load, messages
+from tests.helpers.resuming import settings_for
+from tests.helpers.runner import CUTMIX, build_runner, train
+from tests.helpers.utils import build_classifier
 
 GROUPS = {
     'one group': dict(),

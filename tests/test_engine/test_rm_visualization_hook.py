@@ -6,72 +6,22 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmengine.hooks import Hook, LoggerHook
-from mmpretrain.registry import HOOKS
+from mmengine.hooks import LoggerHook
 
 from mmrmix import RMHistory
 from mmrmix.contrib import LabelBatch
-from mmrmix.contrib.checkpoints.saving import unwrapped_model
-from mmrmix.contrib.logs import read_log
 from mmrmix.engine import RMVisualizationHook
 from mmrmix.models import RecursiveMix, RMHead
 from mmrmix.models.heads import rm_head
-from tests.test_compile import compiled_trainer
-from tests.utils import make_batch
+from tests.helpers.compiling import compiled_trainer
+from tests.helpers.runner import CUTMIX, RM
+from tests.helpers.utils import make_batch
+from tests.helpers.visualization_hook import CURVES, pictures, run
 
-from .test_rm_history_hook import CUTMIX, RM, Recorder, train
-
-CURVES = {'area_ratio', 'effective_classes', 'roi_agreement'}
 counts_graphs = pytest.mark.skipif(
     not rm_head._COMPILES_LOSSES, reason='with this torch, losses run outside the compiled part'
 )
 BFLOAT16 = dict(type='BFloat16OptimWrapper', optimizer=dict(type='SGD', lr=0.05))
-
-
-@HOOKS.register_module(force=True)
-class StepWitness(Hook):
-    """What every step saw, taken from elsewhere than the hook takes it."""
-
-    priority = 'VERY_LOW'
-
-    def __init__(self):
-        self.records = []
-
-    def before_train(self, runner):
-        head = unwrapped_model(runner).head
-        torch.nn.init.normal_(head.fc.weight)
-        head.loss_module.register_forward_pre_hook(lambda module, args: self.records[-1].update(target=args[1]))
-        if head.omega:
-            # So that some predictions agree and others do not.
-            head.fc_roi.load_state_dict(head.fc.state_dict())
-            head.fc_roi.register_forward_hook(lambda module, args, out: self.records[-1].update(roi=out.detach()))
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        history = Recorder.history(runner)
-        if not self.records:
-            attach = history.attach
-
-            def record(scores, inputs, boxes, area_ratios):
-                self.records[-1]['boxes'] = boxes.numpy()
-                attach(scores, inputs, boxes, area_ratios)
-
-            history.attach = record
-        self.records.append(dict(before=history.triple, raw=torch.stack(data_batch['inputs'])))
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        after = Recorder.history(runner).triple
-        self.records[-1].update(inputs=None if after is None else after.inputs.clone(), outputs=dict(outputs))
-
-
-def run(folder, interval=100, num_images=16, log=1, hooks=(), on=True, witness=True, **settings):
-    """Train; returns the log's entries and the witness' records."""
-    hooks = [*hooks, *([dict(type='StepWitness')] if witness else [])]
-    if on:
-        hooks.append(dict(type='mmrmix.RMVisualizationHook', interval=interval, num_images=num_images))
-    default_hooks = dict(checkpoint=None, logger=dict(type='LoggerHook', interval=log))
-    runner, _ = train(folder, hooks=hooks, default_hooks=default_hooks, **{**dict(reset=None), **settings})
-    records = next((hook.records for hook in runner.hooks if isinstance(hook, StepWitness)), None)
-    return [entry for entry in read_log(folder) if 'iter' in entry], records
 
 
 def curves_by_hand(records):
@@ -88,11 +38,6 @@ def curves_by_hand(records):
             agreements += [now == then for now, then, share in zip(roi, last, ratio) if share]
     means = dict(area_ratio=np.mean(ratios), effective_classes=np.mean(classes))
     return {**means, 'roi_agreement': np.mean(agreements)} if agreements else means
-
-
-def pictures(folder):
-    """Files of LocalVisBackend, by step."""
-    return {int(path.stem.split('_')[-1]): path for path in folder.glob('*/vis_data/vis_image/mixed_batch_*.png')}
 
 
 class TestCurves:

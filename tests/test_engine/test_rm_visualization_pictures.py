@@ -8,10 +8,9 @@ import torch
 
 from mmrmix.contrib.logs import read_log
 from mmrmix.engine.hooks.rm_visualization_hook import draw_grid
-from tests.utils import TINY_BACKBONE
-
-from .test_rm_history_hook import CUTMIX, RM, VALIDATION
-from .test_rm_visualization_hook import CURVES, pictures, run
+from tests.helpers.runner import CUTMIX, RM, VALIDATION
+from tests.helpers.utils import TINY_BACKBONE
+from tests.helpers.visualization_hook import CURVES, pictures, run
 
 ORANGE = [255, 127, 14]
 # Images that are not normalised would blow the weights up.

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from .test_rm_history_hook import CUTMIX, RM, build_runner, train
+from tests.helpers.runner import CUTMIX, RM, build_runner, train
 
 FOUR_CLASSES = dict(
     head=dict(type='mmrmix.RMHead', num_classes=4, in_channels=8),

@@ -1,6 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -9,8 +8,7 @@ from mmengine.optim import OptimWrapper
 from mmpretrain.registry import PARAM_SCHEDULERS
 
 from mmrmix.engine import WarmupCosineLR
-
-FLAGSHIP = Path(__file__).parents[2] / 'configs' / 'rm' / 'resnet50_8xb64_imagenet.py'
+from tests.helpers.paths import CONFIGS, FLAGSHIP
 
 
 def make_optimizer(*rates):
@@ -93,7 +91,7 @@ def test_begin_and_end():
 
 
 def test_through_the_shipped_config():
-    config = Config.fromfile(FLAGSHIP)
+    config = Config.fromfile(CONFIGS / FLAGSHIP)
     assert config.train_cfg.max_epochs == 300
     optimizer = make_optimizer(config.optim_wrapper.optimizer.lr)
     scheduler = PARAM_SCHEDULERS.build(config.param_scheduler, default_args=dict(optimizer=optimizer, end=300))

@@ -8,7 +8,7 @@ from scipy.special import log_softmax
 from torch.testing import assert_close
 
 from mmrmix.models.heads.rm_head import consistency_loss
-from tests.utils import HALF_DTYPES
+from tests.helpers.utils import HALF_DTYPES
 
 
 def test_consistency_loss_by_hand():

@@ -14,9 +14,8 @@ from mmrmix.contrib.cli.launch import build_runner
 from mmrmix.models import PretrainedBackbone
 from mmrmix.models.backbones.initialized_backbone import ensure_initialization
 from mmrmix.prepare_config import prepare_config
-
-from ..backbones import BACKBONES, NEVER_ASK, QUICK
-from ..test_engine.test_rm_history_hook import config_of_a_run
+from tests.helpers.backbones import BACKBONES, NEVER_ASK, QUICK
+from tests.helpers.runner import config_of_a_run
 
 PVT = dict(embed_dims=8, num_layers=[1, 1, 1, 1], num_heads=[1, 1, 1, 2])
 

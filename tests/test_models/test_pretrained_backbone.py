@@ -10,7 +10,8 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
-from ..pretraining import CONFIGS, TRANSFER, pretraining_config, save_classifier
+from tests.helpers.paths import CONFIGS
+from tests.helpers.pretraining import TRANSFER, pretraining_config, save_classifier
 
 DETECTION = [name for name in TRANSFER if name.startswith('detection/')]
 SEGMENTATION = [name for name in TRANSFER if name.startswith('segmentation/')]

@@ -1,50 +1,20 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """Eq. 1: every sample has a class of its own, so its mixed label tells what is in it."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmrmix import RMHistory
 from mmrmix.history import mixing_of
-from mmrmix.models import RecursiveMix
 from mmrmix.models.batch_augments.boxes import sample_boxes
-from tests.utils import HALF_DTYPES
+from tests.helpers.mixing import NUM_CLASSES, batch, linked, same_memory, step
+from tests.helpers.utils import HALF_DTYPES
 
-NUM_CLASSES = 40
 DTYPES = [torch.float32, *HALF_DTYPES]
 MODES = pytest.mark.parametrize(
     'mode', [dict(), dict(per_sample=True), dict(cut=True), dict(cut=True, per_sample=True)], ids=str
 )
-
-
-def linked(seed=0, **kwargs):
-    augment = RecursiveMix(**kwargs)
-    augment.history = RMHistory(seed)
-    return augment
-
-
-def batch(first, num_samples, size=(16, 16), dtype=torch.float32):
-    """Sample i shows i + 1 everywhere and has class i, i = first, ...; sample 0 is thus not black."""
-    classes = torch.arange(first, first + num_samples)
-    images = (classes + 1.0).view(-1, 1, 1, 1).repeat(1, 3, *size).to(dtype)
-    return images, torch.nn.functional.one_hot(classes, NUM_CLASSES)
-
-
-def step(augment, images, scores):
-    """Mix a batch and commit it, as a head would; return what was done to it, and its labels."""
-    mixed, mixed_scores = augment(images, scores)
-    mixing = mixing_of(mixed_scores)
-    assert mixed is images and same_memory(mixing.inputs, images) and mixing.history is augment.history
-    augment.history.commit(mixing, mixed_scores, torch.zeros(len(images), NUM_CLASSES))
-    return SimpleNamespace(**vars(mixing), scores=mixed_scores)
-
-
-def same_memory(first, second):
-    return first.data_ptr() == second.data_ptr() and first.stride() == second.stride() and first.shape == second.shape
 
 
 def expected_boxes(augment, iteration, num_boxes, size):

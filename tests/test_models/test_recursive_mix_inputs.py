@@ -8,8 +8,7 @@ import torch
 
 from mmrmix.history import mixing_of
 from mmrmix.models import RecursiveMix
-
-from .test_recursive_mix import NUM_CLASSES, batch, linked, step
+from tests.helpers.mixing import NUM_CLASSES, batch, linked, step
 
 
 def test_arguments_out_of_range():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrmix.models.batch_augments.resize_fill import fill_box, fill_boxes
-from tests.utils import HALF_DTYPES
+from tests.helpers.utils import HALF_DTYPES
 
 DTYPES = [torch.float32, *HALF_DTYPES]
 SIDES = st.integers(1, 12)

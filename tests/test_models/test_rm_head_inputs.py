@@ -8,8 +8,7 @@ import torch
 from mmpretrain.structures import DataSample
 
 from mmrmix.models import RMHead
-
-from .test_rm_head import BCE, C, K, make_head, mixed_case, samples
+from tests.helpers.heads import BCE, C, K, make_head, mixed_case, samples
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from torch.testing import assert_close
 
 from mmrmix import link_history
 from mmrmix.models.batch_augments.boxes import sample_boxes
-from tests.test_models.test_roi_pooling import roi_align_by_definition
-from tests.utils import HALF_DTYPES, build_classifier, make_batch, sgd
+from tests.helpers.roi_align import roi_align_by_definition
+from tests.helpers.utils import HALF_DTYPES, build_classifier, make_batch, sgd
 
 BACKBONES = {
     'ResNet': (dict(type='ResNet', depth=18), 512),

@@ -1,0 +1,67 @@
+# Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+"""Every public name says what it takes, returns and raises."""
+
+import ast
+
+import pytest
+
+from tests.helpers.paths import ROOT
+
+PACKAGE = ROOT / 'mmrmix'
+MODULES = sorted(path for path in PACKAGE.rglob('*.py') if '.mim' not in path.parts)
+
+
+def public_definitions(tree):
+    """(qualified name, node, class or None) of public functions, methods and classes."""
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith('_'):
+            yield node.name, node, None
+            if isinstance(node, ast.ClassDef):
+                for method in node.body:
+                    if isinstance(method, ast.FunctionDef) and (
+                        not method.name.startswith('_') or method.name in ('__init__', '__call__')
+                    ):
+                        yield f'{node.name}.{method.name}', method, node
+
+
+def documented_arguments(node):
+    arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+    names = [argument.arg for argument in arguments if argument.arg not in ('self', 'cls')]
+    return [*names, *([f'**{node.args.kwarg.arg}'] if node.args.kwarg else [])]
+
+
+def raised(node):
+    return {
+        call.exc.func.id
+        for call in ast.walk(node)
+        if isinstance(call, ast.Raise) and isinstance(call.exc, ast.Call) and isinstance(call.exc.func, ast.Name)
+    }
+
+
+def problems(name, node, owner):
+    # The arguments of __init__ stand in the docstring of its class.
+    text = ast.get_docstring(owner if node.name == '__init__' else node) or ''
+    if not text:
+        return [f'{name}: no docstring']
+    if isinstance(node, ast.ClassDef):
+        return []
+    decorators = {getattr(decorator, 'id', getattr(decorator, 'attr', '')) for decorator in node.decorator_list}
+    found = [f'{name}: argument {argument}' for argument in documented_arguments(node)
+             if not decorators & {'setter'} and f'{argument} (' not in text and f'{argument}:' not in text]  # fmt: skip
+    returns = node.returns is not None and not (isinstance(node.returns, ast.Constant) and node.returns.value is None)
+    if returns and 'Returns:' not in text and not decorators & {'property', 'cached_property'}:
+        found.append(f'{name}: Returns')
+    return found + [f'{name}: raises {error}' for error in raised(node) if error not in text]
+
+
+@pytest.mark.parametrize('path', MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_public_names_are_documented(path):
+    tree = ast.parse(path.read_text())
+    found = [problem for definition in public_definitions(tree) for problem in problems(*definition)]
+    # A property's setter repeats the name of its getter and needs no text.
+    assert not found
+
+
+def test_files_are_short():
+    long = {str(path): len(path.read_text().splitlines()) for path in MODULES}
+    assert {path: lines for path, lines in long.items() if lines > 300} == {}
