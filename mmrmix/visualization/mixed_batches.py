@@ -123,11 +123,11 @@ class MixedBatches:
         if self.history is not None:
             self.history.begin_step(iteration - 1)
         data = self.model.data_preprocessor(data, training=True)
-        images, labels = data['inputs'], batch_labels(data['data_samples'])
+        images, labels = data['inputs'], batch_labels(data['data_samples'])[1]
         mixing, scores = mixing_of(labels), labels.float()
         augment, originals, original_scores = self._before or (None, images, scores)
         if mixing is None:
-            boxes = changed_boxes(originals, images)
+            boxes = _changed_boxes(originals, images)
         else:
             boxes = mixing.boxes
             mixing.history.commit(mixing, scores, torch.zeros_like(scores))
@@ -150,18 +150,8 @@ class MixedBatches:
             )
 
 
-def changed_boxes(originals: Tensor, images: Tensor) -> Optional[Tensor]:
-    """Find the box that an augment has pasted into.
-
-    Args:
-        originals (Tensor): Images before mixing, ``(N, C, H, W)``.
-        images (Tensor): Images after mixing, ``(N, C, H, W)``.
-
-    Returns:
-        Tensor or None: The smallest box around all pixels that changed in any
-        image, as (x1, y1, x2, y2), ``(N, 4)``, float32; None if nothing
-        changed, or pixels on all borders.
-    """
+def _changed_boxes(originals: Tensor, images: Tensor) -> Optional[Tensor]:
+    """The box around all pixels that an augment changed in any image; None if there is none, or it is the image."""
     height, width = images.shape[-2:]
     is_changed = (originals != images).any(dim=1).any(dim=0)
     rows, columns = is_changed.any(dim=1).nonzero(), is_changed.any(dim=0).nonzero()

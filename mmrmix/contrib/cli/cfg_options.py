@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
 from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
 from mmengine.runner import FlexibleRunner, Runner
 
 # What mmengine's runners and launchers read from the config beside their own arguments, and what the tools read.
@@ -73,6 +74,32 @@ def read_config(path: Union[str, Path], options: Optional[Dict[str, Any]] = None
         cfg.merge_from_dict(options or {})
     except (KeyError, TypeError) as error:
         raise ValueError(f'--cfg-options: {error.args[0]}') from error
+    return cfg
+
+
+def read_classifier_config(path: Union[str, Path], options: Optional[Dict[str, Any]] = None) -> Config:
+    """Read the config of an mmpretrain classifier and enter its scope.
+
+    Args:
+        path (str or Path): Path of the config.
+        options (dict, optional): Values by dotted keys. Defaults to None.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the config belongs to another library; see also
+            :func:`read_config`.
+    """
+    cfg = read_config(path, options)
+    scope = cfg.get('default_scope')
+    if scope != 'mmpretrain' or 'model' not in cfg:
+        raise ValueError(
+            f'{path} has default_scope={scope!r}, but this tool draws classifiers: give it a config of a model with '
+            "default_scope='mmpretrain'."
+        )
+    init_default_scope(scope)
     return cfg
 
 
