@@ -2,7 +2,7 @@
 """The history (x^h, y^h, p^h) of RecursiveMix, and what a mixed batch carries to the head."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -10,19 +10,19 @@ import torch.nn.functional as F
 from mmengine.dist import get_rank
 from torch import Tensor
 
-# After so many batches it is no accident that the head found none.
-MOST_UNSEEN = 100
+# After this many batches it is no accident that the head found none.
+MAX_UNSEEN = 100
 
 
-class Triple(NamedTuple):
-    """A committed training step: all fields stem from the same batch.
+class HistoryBatch(NamedTuple):
+    """A batch as the history keeps it; all fields stem from the same step.
 
     Attributes:
-        inputs (Tensor): x^h, the mixed images, ``(N, C, H, W)``.
+        inputs (Tensor): x^h, mixed images, ``(N, C, H, W)``.
         scores (Tensor): y^h, their mixed labels in [0, 1], ``(N, K)``,
             float32, finite.
-        logits (Tensor): p^h, the logits that the classifier gave for them,
-            ``(N, K)``, detached and finite.
+        logits (Tensor): p^h, the classifier's logits for them, ``(N, K)``,
+            detached, finite.
         is_finite (Tensor): Whether image, labels and logits were finite,
             ``(N,)``, bool. Where one was not (an overflow in mixed precision,
             a broken image), ``scores`` and ``logits`` are zero and nothing is
@@ -37,19 +37,18 @@ class Triple(NamedTuple):
 
 @dataclass(eq=False)
 class Mixing:
-    """What RecursiveMix did to a batch, beyond what the batch's labels say.
+    """What RecursiveMix did to a batch, beyond what its mixed labels say.
 
     Attributes:
         inputs (Tensor): x̃, the mixed images, ``(N, C, H, W)``, detached.
-        boxes (Tensor): B, where the historical image lies, as half-open
-            (x1, y1, x2, y2) in pixels, ``(N, 4)``, float32; all zero where
-            the history has no sample.
+        boxes (Tensor): B, the place of the historical image as half-open
+            (x1, y1, x2, y2) in pixels, ``(N, 4)``, float32; zero where
+            nothing was pasted.
         area_ratios (Tensor): λ, box area / image area in [0, 1], ``(N,)``,
             float32; 0 where nothing was pasted.
         history_logits (Tensor): p^h of the pasted images, ``(N, K)``,
-            float32; zero where nothing was pasted.
-        history (RMHistory): The history that was mixed with, and becomes
-            this batch.
+            float32; zero where there is no history.
+        history (RMHistory): The history that this batch will become.
         number (int): How many batches that history had mixed before.
     """
 
@@ -61,144 +60,139 @@ class Mixing:
     number: int
 
     def __deepcopy__(self, memo: dict) -> 'Mixing':
-        """Itself: copied labels still belong to this batch, and to this history."""
+        """Itself: copied labels still belong to this batch."""
         return self
 
 
-class Step(NamedTuple):
-    """What the loss of one step saw, for RMVisualizationHook.
-
-    Attributes:
-        target (Tensor): Mixed labels in [0, 1], ``(N, K)``, float32, or
-            classes, ``(N,)``, int64.
-        mixing (Mixing, optional): None if RecursiveMix did not mix the batch.
-        roi_logits (Tensor, optional): Logits inside the boxes, ``(N, K)``,
-            detached; None without the branch (ω = 0).
-    """
-
-    target: Tensor
-    mixing: Optional[Mixing]
-    roi_logits: Optional[Tensor]
-
-
-def fit_batch(tensor: Tensor, num_samples: int) -> Tensor:
-    """Make a batch as long as another: drop the last rows, or append zeros.
-
-    Args:
-        tensor (Tensor): ``(n, …)``.
-        num_samples (int): N.
-
-    Returns:
-        Tensor: ``(N, …)``; ``tensor`` itself when n = N.
-    """
-    missing = num_samples - tensor.shape[0]
-    if missing > 0:
-        return F.pad(tensor, (*(0, 0) * (tensor.ndim - 1), 0, missing))
-    return tensor[:num_samples] if missing else tensor
-
-
-def mixing_of(scores: Optional[Tensor]) -> Optional[Mixing]:
-    """What RecursiveMix did to the batch that these labels belong to.
-
-    Args:
-        scores (Tensor, optional): Labels of a batch, ``(N, K)``.
-
-    Returns:
-        Mixing or None: None unless these are the labels, not a copy, that
-        RecursiveMix returned.
-    """
-    return getattr(scores, 'rm_mixing', None)
-
-
 class RMHistory:
-    """The triple (x^h, y^h, p^h) of the last batch, kept as a transaction.
+    """The last batch that was mixed and trained on: x^h, y^h and p^h.
 
-    The augment *attaches* what it did to a batch to the batch's labels; the
-    head finds it there and *commits* it with its logits (Eq. 1 and 3). So the
-    triple always belongs to one and the same batch, whatever happens in
-    between: another augment, a failed forward, a batch prepared ahead, the
-    same batch a second time. A batch that never reaches the head leaves no
-    trace, and an older one never replaces a newer one.
-
-    Images are not copied: the history holds a reference to those it is given.
-
-    It also numbers the iterations, as the augment's randomness is a function
-    of (seed, rank, iteration) and not a state: see :meth:`next_generator`.
+    A transaction in two steps. RecursiveMix *attaches* what it did to a batch
+    to the batch's labels; RMHead finds it there and *commits* the batch with
+    its logits (Eq. 1 and 3). So images, labels and logits always belong to
+    one batch, whatever happens in between: another augment, a failed forward
+    pass, a batch prepared ahead, the same batch twice. A batch that never
+    reaches the head leaves no trace, and an older batch never replaces a newer
+    one. Images are kept by reference, not copied.
 
     Args:
         seed (int): Seed of the box draws, at least 0. Defaults to 0.
 
     Attributes:
-        seed (int): As above; :class:`RMHistoryHook` sets the runner's.
-        iteration (int): Number of the next draw; :class:`RMHistoryHook` sets
-            it to ``runner.iter`` before every step. In a training loop of
-            your own it counts the draws; set it when you resume.
-        triple (Triple, optional): The last committed batch.
-        num_pasted (int): How many batches got something pasted so far.
+        batch (HistoryBatch, optional): The last committed batch.
+        boxes (Tensor, optional): Where that batch was pasted over, ``(N, 4)``.
+        num_pasted (int): Number of batches that got something pasted.
     """
 
     def __init__(self, seed: int = 0) -> None:
+        self.batch: Optional[HistoryBatch] = None
+        self.boxes: Optional[Tensor] = None
+        self.num_pasted = 0
         self.seed = seed
         self.iteration = 0
-        self.triple: Optional[Triple] = None
-        self.num_pasted = 0
+        self._num_draws = 0
         self._num_attached = 0
         self._last_committed = -1
-        # Its state is set for each iteration, which is faster than making a new one.
+        # Setting its state is faster than making a new one for every draw.
         self._generator = np.random.Generator(np.random.Philox(0))
 
-    def next_generator(self) -> np.random.Generator:
-        """Random stream of this iteration; the next call gives the next one's.
+    def begin_step(self, iteration: int, seed: Optional[int] = None) -> None:
+        """Say which iteration begins: its boxes are a function of (seed, rank, iteration).
 
-        Philox is counter-based: its key is (seed, rank), its counter the
-        iteration. So every rank has its own boxes, and an iteration that is
-        repeated after a restart has the same ones.
+        :class:`mmrmix.RMHistoryHook` does so. In a training loop of your own
+        it makes a resumed run draw the boxes of an uninterrupted one; without
+        it, draws are numbered from the start of the process.
+
+        Args:
+            iteration (int): Number of the iteration, at least 0.
+            seed (int, optional): At least 0. Defaults to None: unchanged.
+        """
+        self.iteration = iteration
+        self.seed = self.seed if seed is None else seed
+        self._num_draws = 0
+
+    def generator(self) -> np.random.Generator:
+        """Random stream of the next draw; always the same object, set again by the next call.
 
         Returns:
-            np.random.Generator: Independent of every other (seed, rank,
-            iteration). Always the same object, which the next call sets anew.
+            np.random.Generator: Philox, keyed by (seed, rank), at the counter
+            of this iteration and draw: independent of all other streams.
         """
-        # Drawing advances the counter's lowest word, so the iteration goes
-        # into the next one: streams of neighbouring iterations never overlap.
+        # Drawing advances the counter's lowest word, so iteration and draw go
+        # into the others: neighbouring streams never overlap.
         self._generator.bit_generator.state = dict(
             bit_generator='Philox',
             state=dict(
-                counter=np.array([0, self.iteration, 0, 0], np.uint64),
+                counter=np.array([0, self.iteration, self._num_draws, 0], np.uint64),
                 key=np.array([self.seed, get_rank()], np.uint64),
             ),
-            # Four numbers at a time; none is left.
+            # Philox makes four numbers at a time; none is left over.
             buffer=np.zeros(4, np.uint64),
             buffer_pos=4,
             has_uint32=0,
             uinteger=0,
         )
-        self.iteration += 1
+        self._num_draws += 1
         return self._generator
 
-    def attach(self, scores: Tensor, inputs: Tensor, boxes: Tensor, area_ratios: Tensor) -> None:
-        """Let the labels of a mixed batch carry what was done to it.
+    def recall(self, inputs: Tensor, scores: Tensor) -> HistoryBatch:
+        """The history, as long as a batch that is to be mixed with it.
+
+        Args:
+            inputs (Tensor): x of that batch, ``(N, C, H, W)``.
+            scores (Tensor): y of that batch, ``(N, K)``, float32.
+
+        Returns:
+            HistoryBatch: n ≤ N images, and labels, logits and ``is_finite`` of
+            N samples, zero where there is no image.
+
+        Raises:
+            ValueError: If channels or classes differ, or if the batch lies in
+                the memory of the history.
+        """
+        if self.batch is None:
+            nothing = HistoryBatch(inputs[:0], scores[:0], scores[:0], scores[:0, 0] > 0)
+            return HistoryBatch(nothing.inputs, *(_fit(part, len(inputs)) for part in nothing[1:]))
+        for what, now, then in (
+            ('Images have {} channels', inputs.shape[1], self.batch.inputs.shape[1]),
+            ('Labels have {} classes', scores.shape[1], self.batch.scores.shape[1]),
+        ):
+            if now != then:
+                raise ValueError(
+                    f'{what.format(now)}, the history {then}: call history.clear() where you change the data.'
+                )
+        if _overlap(self.batch.inputs, inputs):
+            raise ValueError(
+                'This batch lies in the memory of the last one. RecursiveMix keeps a reference to the last batch '
+                'instead of a copy, so do not reuse the buffer: pass batch_inputs.clone().'
+            )
+        return HistoryBatch(self.batch.inputs[: len(inputs)], *(_fit(part, len(inputs)) for part in self.batch[1:]))
+
+    def attach(
+        self, scores: Tensor, inputs: Tensor, boxes: Tensor, area_ratios: Tensor, history_logits: Tensor
+    ) -> None:
+        """Let the labels of a mixed batch carry its :class:`Mixing` to the head.
 
         Args:
             scores (Tensor): ỹ, ``(N, K)``, float32, a tensor of its own.
             inputs (Tensor): x̃, ``(N, C, H, W)``.
             boxes (Tensor): B in pixels, ``(N, 4)``, float32.
             area_ratios (Tensor): λ, ``(N,)``, float32.
+            history_logits (Tensor): p^h, ``(N, K)``.
 
         Raises:
-            RuntimeError: If the head has found none of very many batches.
+            RuntimeError: If the head has found none of many batches.
         """
-        if self._last_committed < 0 and self._num_attached >= MOST_UNSEEN:
+        if self._last_committed < 0 and self._num_attached >= MAX_UNSEEN:
             raise RuntimeError(
                 f'RecursiveMix prepared {self._num_attached} batches and RMHead trained on none of them, so nothing '
                 'is ever mixed: it recognises a batch by the tensor of mixed labels. Pass the data_samples (or that '
                 'tensor) on as they come from the data preprocessor, not a copy of them.'
             )
-        if self.triple is None:
-            history_logits = torch.zeros_like(scores)
-        else:
-            history_logits = fit_batch(self.triple.logits, len(scores)).float()
-            self.num_pasted += 1
-        scores.rm_mixing = Mixing(inputs.detach(), boxes, area_ratios, history_logits, self, self._num_attached)
+        self.num_pasted += self.batch is not None
+        # An attribute of the tensor: the preprocessor, the samples and the
+        # head of mmpretrain hand on labels, and nothing else of a batch.
+        scores.rm_mixing = Mixing(inputs.detach(), boxes, area_ratios, history_logits.float(), self, self._num_attached)
         self._num_attached += 1
 
     def commit(self, mixing: Mixing, scores: Tensor, logits: Tensor) -> None:
@@ -215,31 +209,46 @@ class RMHistory:
         if mixing.number < self._last_committed:
             return  # Prepared earlier, or recomputed: a newer batch is there.
         self._last_committed = mixing.number
-        self.triple = make_triple(mixing.inputs, scores.detach(), logits.detach())
+        self.batch = _finite(mixing.inputs, scores.detach(), logits.detach())
+        self.boxes = mixing.boxes
 
     def clear(self) -> None:
-        """Forget the triple; numbering continues."""
-        self.triple = None
+        """Forget the batch; numbering continues."""
+        self.batch = self.boxes = None
 
 
-def make_triple(inputs: Tensor, scores: Tensor, logits: Tensor) -> Triple:
-    """A triple without values that are not finite.
-
-    One overflow in mixed precision, or one NaN in a label, would otherwise
-    return in every later batch.
+def mixing_of(scores: Optional[Tensor]) -> Optional[Mixing]:
+    """What RecursiveMix did to the batch that these labels belong to.
 
     Args:
-        inputs (Tensor): x̃, ``(N, C, H, W)``.
-        scores (Tensor): ỹ, ``(N, K)``.
-        logits (Tensor): p̃, ``(N, K)``.
+        scores (Tensor, optional): Labels of a batch, ``(N, K)``.
 
     Returns:
-        Triple: Its images are ``inputs`` itself.
-
-    Raises:
-        RuntimeError: Inside ``torch.func.vmap``, whose tensors do not outlive
-            it.
+        Mixing or None: None unless these are the labels that RecursiveMix
+        returned, and not a copy of their numbers.
     """
+    return getattr(scores, 'rm_mixing', None)
+
+
+def check_linked(user: Any) -> None:
+    """Stop where RecursiveMix or RMHead has no history yet."""
+    if user.history is None:
+        raise RuntimeError(
+            f'{type(user).__name__} has no history: add dict(type="mmrmix.RMHistoryHook") to '
+            'custom_hooks, or call mmrmix.link_history(model) before a training loop of your own.'
+        )
+
+
+def _fit(tensor: Tensor, num_samples: int) -> Tensor:
+    """Make a batch as long as another: drop the last rows, or append zeros."""
+    missing = num_samples - tensor.shape[0]
+    if missing > 0:
+        return F.pad(tensor, (*(0, 0) * (tensor.ndim - 1), 0, missing))
+    return tensor[:num_samples] if missing else tensor
+
+
+def _finite(inputs: Tensor, scores: Tensor, logits: Tensor) -> HistoryBatch:
+    """A batch for the history: one overflow or NaN would return in all later batches."""
     if torch._C._functorch.is_batchedtensor(logits):  # There is no public way to ask.
         raise RuntimeError(
             'RMHead.loss inside torch.func.vmap: the history holds one prediction a sample, and vmap makes several. '
@@ -248,27 +257,17 @@ def make_triple(inputs: Tensor, scores: Tensor, logits: Tensor) -> Triple:
     sums = [tensor.sum(tuple(range(1, tensor.ndim)), dtype=torch.float32) for tensor in (inputs, scores, logits)]
     is_finite = torch.isfinite(sum(sums))
     scores, logits = (torch.where(is_finite[:, None], tensor, 0.0) for tensor in (scores, logits))
-    return Triple(inputs, scores, logits, is_finite)
+    return HistoryBatch(inputs, scores, logits, is_finite)
 
 
-class UsesHistory:
-    """Mixin of what shares one :class:`RMHistory`: augment and head.
-
-    Attributes:
-        history (RMHistory, optional): None until :func:`mmrmix.link_history`
-            sets it.
-    """
-
-    history: Optional[RMHistory] = None
-
-    def check_linked(self) -> None:
-        """Make sure that there is a history.
-
-        Raises:
-            RuntimeError: If none was linked.
-        """
-        if self.history is None:
-            raise RuntimeError(
-                f'{type(self).__name__} has no history: add dict(type="mmrmix.RMHistoryHook") to '
-                'custom_hooks, or call mmrmix.link_history(model) before a training loop of your own.'
-            )
+def _overlap(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors share memory; those without memory (meta device) never do."""
+    if first.device != second.device or first.is_meta:
+        return False
+    starts = [tensor.data_ptr() for tensor in (first, second)]
+    ends = [
+        start + tensor.element_size() * (1 + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride())))
+        for start, tensor in zip(starts, (first, second))
+    ]
+    # Fake tensors say that they lie at 0.
+    return all(starts) and starts[0] < ends[1] and starts[1] < ends[0]

@@ -6,27 +6,21 @@ from typing import List, Optional, Tuple
 from mmengine.logging import print_log
 from torch import nn
 
-from .history import RMHistory, UsesHistory
+from .history import RMHistory
 
 
-def history_users(model: nn.Module) -> Tuple[List[UsesHistory], List[UsesHistory]]:
-    """What in ``model`` uses the history.
+def history_users(model: nn.Module) -> Tuple[List[nn.Module], list]:
+    """The RMHeads of ``model``, and its RecursiveMix augments in the order of ``train_cfg.augments``."""
+    # Importing mmrmix must not import all models of mmpretrain.
+    from .models import RecursiveMix, RMHead
 
-    Args:
-        model (nn.Module): A classifier, wrapped (DDP) or not, whose data
-            preprocessor has ``batch_augments``, as mmpretrain's has.
-
-    Returns:
-        tuple[list[UsesHistory], list[UsesHistory]]: The RMHeads, and the
-        RecursiveMix augments in the order of ``train_cfg.augments``.
-    """
-    heads = [module for module in model.modules() if isinstance(module, UsesHistory)]
     augments = []
     for module in _preprocessors(model):
         # RandomBatchAugment holds a list; a hand-made preprocessor may hold
         # the augment itself.
         augments += getattr(module.batch_augments, 'augments', [module.batch_augments])
-    return heads, [augment for augment in augments if isinstance(augment, UsesHistory)]
+    heads = [module for module in model.modules() if isinstance(module, RMHead)]
+    return heads, [augment for augment in augments if isinstance(augment, RecursiveMix)]
 
 
 def link_history(model: nn.Module, seed: Optional[int] = None) -> RMHistory:
@@ -64,8 +58,8 @@ def link_history(model: nn.Module, seed: Optional[int] = None) -> RMHistory:
     if not heads and any(augment.with_history for augment in augments):
         raise ValueError(_no_head(model))
 
-    # Augments are replaced, and a head may be shared by two models; what
-    # prepares a model's batches is its own, and stays.
+    # The preprocessor carries it: augments are replaced, and a head may be
+    # shared by two models, but what prepares a model's batches is its own.
     owners = _preprocessors(model) or heads
     existing = [module.rm_history for module in owners if hasattr(module, 'rm_history')]
     history = existing[0] if existing else RMHistory()

@@ -67,25 +67,25 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
         images = _stack(data['inputs']).to(self.device, non_blocking=True)
         if training and (self.crop_padding or self.flip_prob):
             images = random_crop_flip(images, self.crop_padding, self.flip_prob)
-        samples = data.get('data_samples')
-        if not isinstance(samples, LabelBatch):
+        labels = data.get('data_samples')
+        if getattr(labels, 'packed', None) is None:
+            samples = labels if labels is None else list(labels)
             return super().forward(dict(inputs=images, data_samples=samples), training)
 
         inputs = super().forward(dict(inputs=images), training)['inputs']
-        labels = samples.to(self.device)
         if len(labels) != len(inputs):
             raise ValueError(f'{len(labels)} labels came for {len(inputs)} images: a batch needs one label an image.')
-        score = labels.gt_score
+        label, score = labels.to(self.device).packed
         if score is None and self.to_onehot:
             if self.num_classes is None:
                 raise ValueError(
                     'One-hot labels need the number of classes: set data_preprocessor.num_classes to that of the '
                     'data set.'
                 )
-            score = F.one_hot(labels.gt_label, self.num_classes)
+            score = F.one_hot(label, self.num_classes)
         if training and self.batch_augments is not None and score is not None:
             inputs, score = self.batch_augments(inputs, score)
-        return dict(inputs=inputs, data_samples=LabelBatch(labels.gt_label, score, labels.sample_idx))
+        return dict(inputs=inputs, data_samples=LabelBatch(label, score, labels.sample_idx))
 
 
 def _stack(images: Union[Tensor, List[Tensor]]) -> Tensor:

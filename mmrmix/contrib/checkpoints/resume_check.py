@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Whether a checkpoint is one of the training that is to resume from it."""
+"""Does a checkpoint belong to the run that is about to resume from it?"""
 
 import re
 from pathlib import Path
@@ -7,14 +7,12 @@ from typing import Any, Dict, List, Optional, Union
 
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
+from mmpretrain.utils import get_ori_model
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from mmrmix.engine.plain_checkpoint import add_branch
-
 from .data_only import load_data
 from .files import find_intact_checkpoint, is_intact, last_checkpoint
-from .saving import unwrapped_model
 
 ENTRIES = {
     'optimizer': 'optimiser state',
@@ -58,11 +56,11 @@ def find_usable_checkpoint(runner: Runner, folder: str, filename_tmpl: str) -> O
     # Shards have other shapes than a checkpoint.
     is_sharded = any('FullySharded' in kind.__name__ for kind in type(runner.model).__mro__)
     if runner._resume and not is_sharded:
-        model, wrapper = unwrapped_model(runner), runner.optim_wrapper
-        # What a plain model lacks is no difference: RMHistoryHook makes room for it.
-        if isinstance(checkpoint, dict) and isinstance(wrapper, OptimWrapper):
-            add_branch(checkpoint, model, wrapper)
-        check_resumable(checkpoint, path, model, wrapper, runner.param_schedulers)
+        # What a hook makes fit is no mismatch.
+        for hook in runner.hooks if isinstance(checkpoint, dict) else ():
+            if hasattr(hook, 'adapt_checkpoint'):
+                hook.adapt_checkpoint(runner, checkpoint)
+        check_resumable(checkpoint, path, get_ori_model(runner.model), runner.optim_wrapper, runner.param_schedulers)
     return path
 
 
@@ -107,14 +105,13 @@ def check_resumable(
 
 
 def _weights(saved: Dict[str, Any], model: nn.Module) -> List[str]:
-    """What differs between names and shapes of weights and buffers."""
-    # It imports all models of mmpretrain, which only a resume needs.
+    """Mismatches between names and shapes of weights and buffers."""
     from mmrmix.models.pretrained_backbone import mismatches
 
     expected = {name: value for name, value in model.state_dict().items() if hasattr(value, 'shape')}
     # mmengine strips the prefix, too.
     given = {re.sub(r'^module\.', '', name): value for name, value in saved.items() if hasattr(value, 'shape')}
-    # What has no shape yet takes any.
+    # Lazy parameters have no shape yet and take any.
     for name in [name for name, value in expected.items() if is_lazy(value)]:
         expected.pop(name), given.pop(name, None)
     return mismatches(expected, given)

@@ -5,54 +5,52 @@ from typing import IO, Any, Dict, Optional
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
+from mmpretrain.utils import get_ori_model
 from torch import Tensor
 
 from mmrmix.registry import HOOKS
 
 from .files import remove_leftovers
 from .resume_check import find_usable_checkpoint
-from .saving import (
-    in_main_process,
-    is_saved_after_epoch,
-    is_saved_after_iter,
-    put_message,
-    take_message,
-    unwrapped_model,
-)
-from .synchronise import is_between_updates, synchronise
+from .synchronise import in_main_process, is_between_updates, synchronise
 from .validation import VALIDATED, num_steps, validate_if_missing
 from .work_dir import lock
 
 # Where mmengine's message hub notes the best checkpoints.
 BEST = 'best_ckpt'
+# Entry of a checkpoint for hooks; mmpretrain's publish_model.py removes it.
+MESSAGES = 'hook_msgs'
 
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
-    """mmengine's ``CheckpointHook``, with which a crash costs nothing.
+    """A crash-safe ``CheckpointHook``.
 
     - Files are written atomically, see :class:`AtomicLocalBackend`: a kill
       during the save leaves the checkpoint before it as it was.
-    - The checkpoint to resume from is read through first: it must be intact,
-      fit the training (names and shapes of weights, the optimiser), and hold
-      nothing but data (see ``load_data``; ``load_from`` as well). Where it
-      is the last one (``--resume`` without a path) and damaged, the one before
-      is taken.
-    - A checkpoint is saved again with the result of its validation. One that
+    - The checkpoint to resume from is read first: it must be intact, match the
+      run (names and shapes of weights, the optimiser), and hold nothing but
+      data (see ``load_data``; ``load_from`` as well). If the last one is
+      damaged, ``--resume`` without a path takes the one before.
+    - A checkpoint is saved again with the result of its validation; one that
       is resumed without a result is validated first.
     - The best checkpoint is removed after the next one has been written.
-    - Half-accumulated gradients are saved, too, where a checkpoint falls
-      between two updates of ``accumulative_counts``.
-    - Several processes are brought to the state that a resume would put them
-      in before they go on: the main process's buffers (statistics of
+    - Half-accumulated gradients are saved, where a checkpoint falls between
+      two updates of ``accumulative_counts``.
+    - Several processes are brought to the state that a resume would give them
+      before they continue: the main process's buffers (statistics of
       BatchNorm) and, between two updates, the mean of all gradients, which is
       what the next update would have made of them.
-    - A second training in the same work dir is refused.
+    - A second run in the same work dir is refused.
 
-    mmengine's ``FlexibleRunner`` reads and writes files by itself: what is said
-    of atomic files and of the reading does not hold there.
+    Other hooks take part by two methods, both called in every process:
+    ``gather_for_checkpoint(runner)`` right before a checkpoint is written
+    (mmengine's ``before_save_checkpoint`` runs in the main process only), and
+    ``adapt_checkpoint(runner, checkpoint)`` to make the checkpoint of another
+    model fit before it is compared.
 
-    It needs nothing else of mmrmix and works in every mmengine project.
+    mmengine's ``FlexibleRunner`` reads and writes files by itself: they are
+    neither atomic nor read first there.
 
     Args:
         *args: As of ``CheckpointHook``.
@@ -67,9 +65,6 @@ class SafeCheckpointHook(CheckpointHook):
         >>> default_hooks = dict(checkpoint=dict(
         ...     type='mmrmix.SafeCheckpointHook', interval=1, max_keep_ckpts=3))
     """
-
-    # See may_be_saved_after_val.
-    saves_results = True
 
     def __init__(self, *args, backend_args: Optional[dict] = None, **kwargs) -> None:
         super().__init__(*args, backend_args=backend_args or dict(backend='mmrmix_atomic'), **kwargs)
@@ -86,14 +81,7 @@ class SafeCheckpointHook(CheckpointHook):
         self._lock: Optional[IO] = None
 
     def before_run(self, runner: Runner) -> None:
-        """Make sure that the checkpoint to resume or start from can be used.
-
-        Args:
-            runner (Runner): The runner of the training process.
-
-        Raises:
-            RuntimeError: If it cannot.
-        """
+        """Make sure that the checkpoint to resume or start from can be used."""
         if not isinstance(runner, Runner):
             runner.logger.warning(
                 'FlexibleRunner reads and writes checkpoints by itself: a kill while it writes one costs that file.'
@@ -101,36 +89,31 @@ class SafeCheckpointHook(CheckpointHook):
             return
         if not runner._resume and not runner._load_from:
             return
-        # The main process looks, so that all of them take the same one.
+        # The main process looks, so that all of them take the same one. These
+        # private names are what resume() and load_from read next; by then the
+        # model is built, which the comparison needs, and no method may replace
+        # them.
         folder = self._folder(runner)
         runner._load_from = in_main_process(lambda: find_usable_checkpoint(runner, folder, self.filename_tmpl))
         # mmengine would take an empty note for a path.
         runner._resume = runner._resume and runner._load_from is not None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
-        """Take the half-accumulated gradients out of a resumed checkpoint.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            checkpoint (dict): The checkpoint, in every process.
-        """
-        grads = take_message(checkpoint, 'accumulated_grads')
+        """Take the half-accumulated gradients out of a resumed checkpoint."""
+        messages = checkpoint.get(MESSAGES)
+        grads = messages.pop('accumulated_grads', None) if isinstance(messages, dict) else None
         if runner._resume:
             self._resumed_grads = grads or {}
 
     def before_train(self, runner: Runner) -> None:
-        """Go on with the half-accumulated gradients, and validate if that is missing.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Restore half-accumulated gradients, and run a missing validation."""
         in_main_process(lambda: self._occupy(runner))
         super().before_train(runner)
         is_resumed = runner._resume and runner.iter
         if is_resumed:
             self._find_best(runner)
         if self._resumed_grads and is_between_updates(runner):
-            for name, parameter in unwrapped_model(runner).named_parameters():
+            for name, parameter in get_ori_model(runner.model).named_parameters():
                 if name in self._resumed_grads:
                     parameter.grad = self._resumed_grads[name].to(parameter.device)
             runner.logger.info('Resumed with the half-accumulated gradients: none of them is lost.')
@@ -143,47 +126,11 @@ class SafeCheckpointHook(CheckpointHook):
             validate_if_missing(runner)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
-        """Remember that the processes are about to drift apart.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch in the loader; not used.
-            data_batch (dict, optional): The batch; not used.
-        """
+        """Remember that the processes are about to drift apart."""
         self._is_synchronised = False
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None, outputs: Optional[dict] = None
-    ) -> None:
-        """Save if it is due.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): Index of the batch in the loader.
-            data_batch (dict, optional): The batch.
-            outputs (dict, optional): Losses of the step.
-        """
-        if is_saved_after_iter(runner):
-            self._synchronise(runner)
-        super().after_train_iter(runner, batch_idx, data_batch, outputs)
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Save if it is due.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
-        if is_saved_after_epoch(runner):
-            self._synchronise(runner)
-        super().after_train_epoch(runner)
-
     def after_val_epoch(self, runner: Runner, metrics: Optional[Dict[str, float]] = None) -> None:
-        """Save the result in the checkpoint of this step, and the best checkpoint if this is one.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            metrics (dict, optional): Results of the validation.
-        """
+        """Save the result in the checkpoint of this step, and the best checkpoint if this is one."""
         if not runner.iter:  # A validation without training.
             super().after_val_epoch(runner, metrics)
             return
@@ -204,35 +151,32 @@ class SafeCheckpointHook(CheckpointHook):
         self._remove_outdated(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Leave the work dir to others.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Leave the work dir to others."""
         super().after_train(runner)
         self._lock = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
-        """Put half-accumulated gradients into the checkpoint.
-
-        Args:
-            runner (Runner): The runner of the training process.
-            checkpoint (dict): The checkpoint, in the main process.
-        """
+        """Put half-accumulated gradients into the checkpoint."""
         # FlexibleRunner counts one more where a checkpoint is saved after a validation.
         checkpoint['meta'].update(self._meta)
-        if is_between_updates(runner):
-            parameters = unwrapped_model(runner).named_parameters()
+        # The best checkpoint has no optimiser: it is for use, not for a resume.
+        if is_between_updates(runner) and 'optimizer' in checkpoint:
+            parameters = get_ori_model(runner.model).named_parameters()
             grads = {name: value.grad.cpu() for name, value in parameters if value.grad is not None}
-            put_message(checkpoint, 'accumulated_grads', grads)
+            checkpoint.setdefault(MESSAGES, {})['accumulated_grads'] = grads
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        """Write a checkpoint; every process comes here, whatever the reason to save."""
         self._saved_step, self._meta = step, dict(meta)
+        self._synchronise(runner)
+        for hook in runner.hooks:
+            if hasattr(hook, 'gather_for_checkpoint'):
+                hook.gather_for_checkpoint(runner)
         super()._save_checkpoint_with_step(runner, step, meta)
         self._meta = {}
 
     def _step(self, runner: Runner) -> int:
-        """Number in the name of a checkpoint of now, between two steps of training."""
+        """Number in the name of a checkpoint that is saved between two steps."""
         return runner.epoch if self.by_epoch else runner.iter
 
     def _folder(self, runner: Runner) -> str:
@@ -282,14 +226,6 @@ class SafeCheckpointHook(CheckpointHook):
 
 
 def best_files(runner: Runner) -> Dict[str, str]:
-    """The best checkpoints that mmengine's message hub names.
-
-    Args:
-        runner (Runner): The runner of the training process.
-
-    Returns:
-        dict[str, str]: Paths by their names in the hub, one for each metric of
-        ``save_best``.
-    """
+    """Paths of the best checkpoints by their names in mmengine's message hub, one for each metric of ``save_best``."""
     info = runner.message_hub.runtime_info
     return {key: path for key, path in info.items() if key.startswith(BEST) and path}

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Whether the state of now has been validated, which a checkpoint says by itself."""
+"""Has the current state been validated? A checkpoint says so itself."""
 
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
@@ -8,29 +8,20 @@ VALIDATED = 'last_validated'
 
 
 def num_steps(runner: Runner) -> int:
-    """What validations are counted by.
-
-    Args:
-        runner (Runner): The runner of the training process.
-
-    Returns:
-        int: Iterations in a loop of iterations, else epochs.
-    """
+    """Count of validation intervals: iterations in an iteration-based loop, else epochs."""
     return runner.iter if isinstance(runner.train_loop, IterBasedTrainLoop) else runner.epoch
 
 
 def validate_if_missing(runner: Runner) -> None:
-    """Run the validation whose result a resumed checkpoint lacks.
+    """Run the validation whose result a resumed checkpoint lacks, in ``before_train``.
 
-    mmengine saves before it validates. After a kill in between it would go on
-    without the result, and perhaps without the best checkpoint.
-
-    Args:
-        runner (Runner): In ``before_train``.
+    mmengine saves before it validates. After a kill in between it would
+    continue without the result, and perhaps without the best checkpoint.
     """
     loop = runner.train_loop
     if runner.val_loop is None or not isinstance(loop, (EpochBasedTrainLoop, IterBasedTrainLoop)):
         return  # Another loop validates by rules of its own.
+    # Private, but the only place that knows dynamic_intervals.
     loop._decide_current_val_interval()
     is_by_iter = isinstance(loop, IterBasedTrainLoop)
     step, last = num_steps(runner), loop.max_iters if is_by_iter else loop.max_epochs

@@ -1,30 +1,24 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""What would keep a run from mixing, or end it at its first validation, found at the start."""
+"""Checks at the start of a run, of all that would keep it from mixing or end it at the first validation."""
 
 from mmengine.runner import Runner
 from mmpretrain.engine import SwitchRecipeHook
 from mmpretrain.evaluation import Accuracy
+from mmpretrain.utils import get_ori_model
 
 from mmrmix.link import history_users
 
-from .saving import unwrapped_model
-
-# Share of batches without mixing that is worth a word.
-MOST_UNMIXED = 0.03
+# Largest share of unmixed batches that needs no warning.
+MAX_UNMIXED = 0.03
 
 
 def check_run(runner: Runner) -> None:
-    """Compare model, data set, metrics and augments.
-
-    Args:
-        runner (Runner): The runner of the training process, in
-            ``before_train``.
+    """Compare model, data set, metrics and augments, in ``before_train``.
 
     Raises:
         ValueError: If the data set has another number of classes than the
-            head, if a metric counts more classes than there are, or if other
-            augments run in RecursiveMix's place, or if there are several
-            RMHistoryHooks.
+            head, a metric counts more classes than there are, other augments
+            run in RecursiveMix's place, or there are several RMHistoryHooks.
     """
     number = sum(type(hook).__name__ == 'RMHistoryHook' for hook in runner.hooks)
     if number > 1:
@@ -46,7 +40,7 @@ def check_run(runner: Runner) -> None:
     is_meant = any(head.omega for head in heads) or 'RecursiveMix' in configured
     if augments or not is_meant or any(isinstance(hook, SwitchRecipeHook) for hook in runner.hooks):
         return
-    others = getattr(unwrapped_model(runner).data_preprocessor, 'batch_augments', None)
+    others = getattr(get_ori_model(runner.model).data_preprocessor, 'batch_augments', None)
     if others is not None:
         names = [type(augment).__name__ for augment in getattr(others, 'augments', [others])]
         raise ValueError(
@@ -72,15 +66,10 @@ def _check_metrics(runner: Runner, num_classes: int) -> None:
 
 
 def warn_of_short_epochs(runner: Runner) -> None:
-    """Say how many batches stay unmixed where every epoch starts with an empty history.
-
-    Args:
-        runner (Runner): The runner of the training process, in
-            ``before_train``.
-    """
+    """Warn where epochs are so short that clearing the history leaves many batches unmixed."""
     _, augments = history_users(runner.model)
     num_batches = len(runner.train_dataloader)
-    if any(augment.with_history for augment in augments) and num_batches * MOST_UNMIXED < 1:
+    if any(augment.with_history for augment in augments) and num_batches * MAX_UNMIXED < 1:
         share = 'no batch is ever' if num_batches == 1 else f'1 of {num_batches} batches is not'
         runner.logger.warning(
             f'RMHistoryHook(reset="epoch") starts every epoch with an empty history, so {share} mixed. With '

@@ -12,20 +12,21 @@ from mmpretrain.models.heads import LinearClsHead, MultiLabelClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from mmrmix.contrib.batches import LabelBatch
-from mmrmix.history import Mixing, Step, UsesHistory, mixing_of
+from mmrmix.history import Mixing, RMHistory, check_linked, mixing_of
 from mmrmix.registry import MODELS
 
+from .consistency import consistency_loss, mixing_statistics
+from .labels import batch_labels
 from .roi_pooling import gap_and_roi_pool
 
-# torch 2.1 fails to compile a cross-entropy once a batch has another size.
-# Where that was not tried, losses run outside the compiled part.
+# torch 2.1 fails to compile a cross-entropy once a batch has another size, so
+# before 2.8 losses run outside of compiled graphs.
 _COMPILES_LOSSES = digit_version(TORCH_VERSION) >= digit_version('2.8')
 _compilable = (lambda function: function) if _COMPILES_LOSSES else torch.compiler.disable
 
 
 @MODELS.register_module()
-class RMHead(UsesHistory, LinearClsHead):
+class RMHead(LinearClsHead):
     r"""Linear classification head of RecursiveMix, with consistency loss.
 
     Beside the cross-entropy of the mixed labels, the prediction inside the
@@ -59,6 +60,8 @@ class RMHead(UsesHistory, LinearClsHead):
             so it lies below the accuracy of unmixed images. (Data with soft
             labels alone: against the largest share of the mixed label.)
             Defaults to False.
+        log_mixing (bool): Log what is mixed, see :func:`mixing_statistics`.
+            Defaults to False.
         loss (dict): Classification loss; soft labels, label smoothing and,
             with ``thr``, multi-label losses work. Defaults to mmpretrain's
             cross-entropy.
@@ -70,9 +73,8 @@ class RMHead(UsesHistory, LinearClsHead):
             :class:`mmpretrain.models.LinearClsHead`.
 
     Attributes:
-        keeps_step (bool): Whether :meth:`loss` leaves what it saw in
-            ``step``. :class:`mmrmix.RMVisualizationHook` sets it.
-        step (Step, optional): What the last one saw.
+        history (RMHistory, optional): None until :func:`mmrmix.link_history`
+            sets it; not needed with ω = 0.
 
     Raises:
         ValueError: If omega is no number ≥ 0, or if loss, ``thr``, ``topk``
@@ -85,6 +87,8 @@ class RMHead(UsesHistory, LinearClsHead):
         ...     loss=dict(type='CrossEntropyLoss', loss_weight=1.0))
     """
 
+    history: Optional[RMHistory] = None
+
     def __init__(
         self,
         num_classes: int,
@@ -93,6 +97,7 @@ class RMHead(UsesHistory, LinearClsHead):
         share_fc: bool = False,
         loss: dict = dict(type='mmpretrain.CrossEntropyLoss', loss_weight=1.0),  # noqa: B006
         thr: Optional[float] = None,
+        log_mixing: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(num_classes=num_classes, in_channels=in_channels, loss=loss, **kwargs)
@@ -106,8 +111,7 @@ class RMHead(UsesHistory, LinearClsHead):
         self._check_settings()
         self.omega = omega
         self.share_fc = share_fc
-        self.keeps_step = False
-        self.step: Optional[Step] = None
+        self.log_mixing = log_mixing
         if self.omega and not self.share_fc:
             self.fc_roi = nn.Linear(self.in_channels, self.num_classes)
 
@@ -147,16 +151,15 @@ class RMHead(UsesHistory, LinearClsHead):
         Args:
             feats (tuple[Tensor]): Feature maps; the last one counts,
                 ``(N, C, h, w)``.
-            data_samples (LabelBatch or list[DataSample]): N samples with
-                ``gt_score`` or ``gt_label``, as they come from the data
-                preprocessor: a mixed batch is recognised by its labels.
+            data_samples (Sequence[DataSample]): N samples with ``gt_score`` or
+                ``gt_label``, as they come from the data preprocessor: a mixed
+                batch is recognised by its labels.
             **kwargs: Further arguments of the loss module.
 
         Returns:
-            dict[str, Tensor]: ``loss_cls``, ``loss_consistency`` (with ω and
-            λ, averaged over all N samples) where ω > 0, and
-            ``accuracy_top-k`` in percent where asked for. mmengine logs
-            their sum as ``loss``.
+            dict[str, Tensor]: ``loss_cls``; where ω > 0, ``loss_consistency``
+            (with ω and λ, averaged over all N samples); where asked for,
+            ``accuracy_top-k`` in percent and :func:`mixing_statistics`.
 
         Raises:
             RuntimeError: If no history was linked.
@@ -179,43 +182,42 @@ class RMHead(UsesHistory, LinearClsHead):
         if self.cal_acc:
             accuracies = Accuracy.calculate(logits, label, topk=self.topk)
             losses.update({f'accuracy_top-{k}': accuracy[0] for k, accuracy in zip(self.topk, accuracies)})
-        self._finish(target, mixing, logits, roi_logits)
+        if self.log_mixing:
+            losses.update(mixing_statistics(target, roi_logits, history_logits, area_ratios))
+        self._commit(mixing, target, logits)
         return losses
 
     # What is kept from step to step is no part of a compiled graph, whose
     # outputs may be overwritten by its next run.
     @torch.compiler.disable
-    def _finish(self, target: Tensor, mixing: Optional[Mixing], logits: Tensor, roi_logits: Optional[Tensor]) -> None:
+    def _commit(self, mixing: Optional[Mixing], target: Tensor, logits: Tensor) -> None:
         if mixing is not None:
             mixing.history.commit(mixing, target, logits)
-        if self.keeps_step:
-            self.step = Step(target, mixing, roi_logits if roi_logits is None else roi_logits.detach())
 
     @torch.compiler.disable
     def _labels(
         self, data_samples: Sequence[DataSample], feature_map: Tensor
     ) -> Tuple[Tensor, Optional[Tensor], Optional[Mixing]]:
         """Target ``(N, K)`` or ``(N,)``, classes ``(N,)`` for the accuracy, and what RecursiveMix did."""
-        self.check_linked()
-        labels = LabelBatch.collect(data_samples, is_multi_label=self.thr is not None)
-        mixing = mixing_of(labels.gt_score)
-        labels = labels.to(feature_map.device)
-        scores = labels.gt_score
+        if self.omega:
+            check_linked(self)
+        label, scores = batch_labels(data_samples, is_multi_label=self.thr is not None)
+        mixing = mixing_of(scores)
         if scores is not None and scores.shape[1] != self.num_classes:
             raise ValueError(
                 f'Labels have {scores.shape[1]} classes, RMHead {self.num_classes}: set '
                 'data_preprocessor.num_classes and head.num_classes to the number in the data set.'
             )
-        if len(labels) != len(feature_map):
+        # Where batch augments were switched off, scores are one-hot integers.
+        target = label if scores is None else scores.float()
+        if len(target) != len(feature_map):
             raise ValueError(
-                f'{len(labels)} labels, but features of {len(feature_map)} images: pass the batch on as it comes from '
+                f'{len(target)} labels, but features of {len(feature_map)} images: pass the batch on as it comes from '
                 'model.data_preprocessor.'
             )
-        # Where batch augments were switched off, scores are one-hot integers.
-        target = labels.gt_label if scores is None else scores.float()
-        label = None
+        target = target.to(feature_map.device, non_blocking=True)
         if self.cal_acc:
-            label = target.argmax(1) if labels.gt_label is None else labels.gt_label
+            label = target.argmax(1) if label is None else label.to(feature_map.device, non_blocking=True)
         return target, label, mixing
 
     def _get_predictions(self, cls_score: Tensor, data_samples: Optional[List[DataSample]]) -> List[DataSample]:
@@ -271,30 +273,3 @@ class RMHead(UsesHistory, LinearClsHead):
             return tuple(mixing.inputs.shape[-2:]), mixing.boxes, mixing.area_ratios, mixing.history_logits
         zeros = feature_map.new_zeros(len(feature_map), self.num_classes, dtype=torch.float32)
         return tuple(feature_map.shape[-2:]), zeros.new_zeros(len(zeros), 4), zeros.new_zeros(len(zeros)), zeros
-
-
-def consistency_loss(roi_logits: Tensor, history_logits: Tensor, area_ratios: Tensor) -> Tensor:
-    r"""Second term of Eq. 5, without ω.
-
-    .. math::
-        \frac 1 N \sum_n \lambda_n \sum_k
-        p^h_{nk} \log \frac{p^h_{nk}}{p^{roi}_{nk}}
-
-    Args:
-        roi_logits (Tensor): Logits inside the box, ``(N, K)``, any float
-            dtype.
-        history_logits (Tensor): Logits that the pasted images got in the last
-            iteration, ``(N, K)``; no gradient flows into them.
-        area_ratios (Tensor): λ in [0, 1], ``(N,)``, float32; 0 leaves a
-            sample out.
-
-    Returns:
-        Tensor: Scalar, float32.
-    """
-    divergence = F.kl_div(
-        F.log_softmax(roi_logits.float(), dim=1),
-        F.log_softmax(history_logits.detach().float(), dim=1),
-        reduction='none',
-        log_target=True,
-    ).sum(1)
-    return (area_ratios * divergence).mean()
