@@ -6,6 +6,7 @@ import sys
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Iterator, List, Optional, Type
 
 import torch
@@ -26,8 +27,8 @@ FILE_ONLY = (
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias of "LocalBackend"',
 )
-# Errors that name the file that is missing or protected, whoever raises them.
-OF_FILES = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+# Errors about files are expected, whoever raises them.
+OF_FILES = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, UnpicklingError)
 
 
 def is_news(record: logging.LogRecord) -> bool:
@@ -120,9 +121,9 @@ def header(runner: Runner) -> List[str]:
 def errors_as_sentences(verbose: bool = False) -> Iterator[None]:
     """End the process with the message of an expected error instead of its traceback.
 
-    Expected errors are those that a ``raise`` of this package raises, and
-    missing or protected files. The traceback goes to the log file if there is
-    one. Can also be used as a decorator.
+    Expected are errors that a ``raise`` of this package raises, and missing,
+    protected or unreadable files. The traceback goes to the log file if there
+    is one. Can also be used as a decorator.
 
     Args:
         verbose (bool): Leave all errors as they are. Defaults to False.
