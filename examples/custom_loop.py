@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from mmrmix import RMHistory, link_history
 from mmrmix.contrib import FashionMNIST, collate_whole_batch
-from mmrmix.history import Triple
+from mmrmix.history import HistoryBatch
 
 MODEL = dict(
     type='ImageClassifier',
@@ -74,10 +74,10 @@ def evaluate(model: nn.Module, loader: DataLoader) -> float:
 
 def save(path: Path, epoch: int, model: nn.Module, optimizer: Optimizer, history: RMHistory) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Boxes are a function of the iteration, so its number is all that they need. The triple is of use only where
+    # Boxes are a function of the iteration, so its number is all that they need. The batch is of use only where
     # train_epoch does not clear the history.
-    triple = history.triple and history.triple._asdict()
-    state = dict(epoch=epoch, iteration=history.iteration, triple=triple)
+    batch = history.batch and history.batch._asdict()
+    state = dict(epoch=epoch, iteration=history.iteration, history=batch)
     torch.save({**state, 'state_dict': model.state_dict(), 'optimizer': optimizer.state_dict()}, path)
 
 
@@ -87,9 +87,10 @@ def resume(path: Path, model: nn.Module, optimizer: Optimizer, history: RMHistor
     model.load_state_dict(checkpoint['state_dict'])
     optimizer.load_state_dict(checkpoint['optimizer'])
     device = next(model.parameters()).device
-    triple = checkpoint['triple'] and Triple(**{name: value.to(device) for name, value in checkpoint['triple'].items()})
-    history.triple = triple
-    history.iteration = checkpoint['iteration']
+    batch = checkpoint['history']
+    history.batch = batch and HistoryBatch(**{name: value.to(device) for name, value in batch.items()})
+    # Draws are counted from here.
+    history.begin_step(checkpoint['iteration'])
     return checkpoint['epoch']
 
 

@@ -79,6 +79,7 @@ class RMHistory:
         seed (int): Seed of the box draws, at least 0. Defaults to 0.
 
     Attributes:
+        iteration (int): Number of the next draw, see :meth:`begin_step`.
         batch (HistoryBatch, optional): The last committed batch.
         boxes (Tensor, optional): Where that batch was pasted over, ``(N, 4)``.
         num_pasted (int): Number of batches that got something pasted.
@@ -90,18 +91,16 @@ class RMHistory:
         self.num_pasted = 0
         self.seed = seed
         self.iteration = 0
-        self._num_draws = 0
         self._num_attached = 0
         self._last_committed = -1
         # Setting its state is faster than making a new one for every draw.
         self._generator = np.random.Generator(np.random.Philox(0))
 
     def begin_step(self, iteration: int, seed: Optional[int] = None) -> None:
-        """Say which iteration begins: its boxes are a function of (seed, rank, iteration).
+        """Say which iteration begins: its box is a function of (seed, rank, iteration).
 
-        :class:`mmrmix.RMHistoryHook` does so. In a training loop of your own
-        it makes a resumed run draw the boxes of an uninterrupted one; without
-        it, draws are numbered from the start of the process.
+        :class:`mmrmix.RMHistoryHook` does so. A training loop of your own
+        needs it where it resumes; from there on, draws are counted.
 
         Args:
             iteration (int): Number of the iteration, at least 0.
@@ -109,21 +108,21 @@ class RMHistory:
         """
         self.iteration = iteration
         self.seed = self.seed if seed is None else seed
-        self._num_draws = 0
 
     def generator(self) -> np.random.Generator:
-        """Random stream of the next draw; always the same object, set again by the next call.
+        """Random stream of this iteration; the next call gives the next one's.
 
         Returns:
             np.random.Generator: Philox, keyed by (seed, rank), at the counter
-            of this iteration and draw: independent of all other streams.
+            of the iteration: independent of all other streams. Always the
+            same object, which the next call sets again.
         """
-        # Drawing advances the counter's lowest word, so iteration and draw go
-        # into the others: neighbouring streams never overlap.
+        # Drawing advances the counter's lowest word, so the iteration goes
+        # into the next one: neighbouring streams never overlap.
         self._generator.bit_generator.state = dict(
             bit_generator='Philox',
             state=dict(
-                counter=np.array([0, self.iteration, self._num_draws, 0], np.uint64),
+                counter=np.array([0, self.iteration, 0, 0], np.uint64),
                 key=np.array([self.seed, get_rank()], np.uint64),
             ),
             # Philox makes four numbers at a time; none is left over.
@@ -132,7 +131,7 @@ class RMHistory:
             has_uint32=0,
             uinteger=0,
         )
-        self._num_draws += 1
+        self.iteration += 1
         return self._generator
 
     def recall(self, inputs: Tensor, scores: Tensor) -> HistoryBatch:
@@ -151,8 +150,8 @@ class RMHistory:
                 the memory of the history.
         """
         if self.batch is None:
-            nothing = HistoryBatch(inputs[:0], scores[:0], scores[:0], scores[:0, 0] > 0)
-            return HistoryBatch(nothing.inputs, *(_fit(part, len(inputs)) for part in nothing[1:]))
+            nothing = torch.zeros_like(scores)
+            return HistoryBatch(inputs.detach()[:0], nothing, nothing, nothing[:, 0] > 0)
         for what, now, then in (
             ('Images have {} channels', inputs.shape[1], self.batch.inputs.shape[1]),
             ('Labels have {} classes', scores.shape[1], self.batch.scores.shape[1]),
@@ -209,7 +208,7 @@ class RMHistory:
         if mixing.number < self._last_committed:
             return  # Prepared earlier, or recomputed: a newer batch is there.
         self._last_committed = mixing.number
-        self.batch = _finite(mixing.inputs, scores.detach(), logits.detach())
+        self.batch = finite_batch(mixing.inputs, scores.detach(), logits.detach())
         self.boxes = mixing.boxes
 
     def clear(self) -> None:
@@ -247,8 +246,21 @@ def _fit(tensor: Tensor, num_samples: int) -> Tensor:
     return tensor[:num_samples] if missing else tensor
 
 
-def _finite(inputs: Tensor, scores: Tensor, logits: Tensor) -> HistoryBatch:
-    """A batch for the history: one overflow or NaN would return in all later batches."""
+def finite_batch(inputs: Tensor, scores: Tensor, logits: Tensor) -> HistoryBatch:
+    """A batch for the history, without values that would return as NaN in every later batch.
+
+    Args:
+        inputs (Tensor): x̃, ``(N, C, H, W)``.
+        scores (Tensor): ỹ, ``(N, K)``.
+        logits (Tensor): p̃, ``(N, K)``.
+
+    Returns:
+        HistoryBatch: Its images are ``inputs`` itself.
+
+    Raises:
+        RuntimeError: Inside ``torch.func.vmap``, whose tensors do not outlive
+            it.
+    """
     if torch._C._functorch.is_batchedtensor(logits):  # There is no public way to ask.
         raise RuntimeError(
             'RMHead.loss inside torch.func.vmap: the history holds one prediction a sample, and vmap makes several. '

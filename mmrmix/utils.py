@@ -19,7 +19,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
 
 
 def moved_to_contrib(module: str) -> Callable[[str], Any]:
-    """``__getattr__`` of a module that finds the names that it had up to version 0.9.
+    """``__getattr__`` of a module that finds the names that it had up to version 0.1.
 
     Args:
         module (str): Its name.

@@ -35,7 +35,7 @@ class TestCustomLoop:
         losses = list(LOOP.train_epoch(model, loader, optimizer, history))
         assert [entry['loss_consistency'] > 0 for entry in losses] == [False, True, True, True]
         # The last of 64 + 64 + 64 + 8 images.
-        assert history.triple.inputs.shape == (8, 1, 28, 28)
+        assert history.batch.inputs.shape == (8, 1, 28, 28)
         assert history.iteration == 4
 
         reference, its_history, optimizer = self.build()
@@ -43,17 +43,17 @@ class TestCustomLoop:
         torch.manual_seed(1)
         logs = [reference.train().train_step(batch, wrapper) for batch in loader]
         assert [{name: log[name].item() for name in losses[0]} for log in logs] == losses
-        assert torch.equal(history.triple.logits, its_history.triple.logits)
+        assert torch.equal(history.batch.logits, its_history.triple.logits)
         its_state = reference.state_dict()
         assert all(torch.equal(value, its_state[name]) for name, value in model.state_dict().items())
 
         # Evaluation mixes nothing, and counts as mmpretrain's predictions do.
-        triple = history.triple
+        triple = history.batch
         test_loader = LOOP.build_loader(str(data), 'test')
         accuracy = LOOP.evaluate(model, test_loader)
         samples = [sample for batch in test_loader for sample in model.val_step(batch)]
         assert accuracy == 100 * sum((sample.pred_label == sample.gt_label).item() for sample in samples) / 60
-        assert history.triple is triple
+        assert history.batch is triple
 
     def test_resumes_exactly(self, data, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(MMLogger, '_instance_dict', MMLogger._instance_dict.copy())

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mmrmix import RMHistory
-from mmrmix.contrib.batches.label_batch import stack_rows
-from mmrmix.history import fit_batch, make_triple, mixing_of
+from mmrmix.history import finite_batch, mixing_of
+from mmrmix.models.heads.labels import stack_rows
 
 
 def attach(history, num_samples=2, num_classes=3, value=1.0):
@@ -17,7 +17,7 @@ def attach(history, num_samples=2, num_classes=3, value=1.0):
     scores = torch.full((num_samples, num_classes), value + 0.1)
     inputs = torch.full((num_samples, 3, 4, 4), value)
     boxes, area_ratios = torch.full((num_samples, 4), value + 0.3), torch.full((num_samples,), value + 0.4)
-    history.attach(scores, inputs, boxes, area_ratios)
+    history.attach(scores, inputs, boxes, area_ratios, history.recall(inputs, scores).logits)
     return scores
 
 
@@ -28,7 +28,7 @@ def commit(history, scores, logits):
 class TestRMHistory:
     def test_starts_empty(self):
         history = RMHistory(seed=7)
-        assert (history.seed, history.iteration, history.triple, history.num_pasted) == (7, 0, None, 0)
+        assert (history.seed, history.iteration, history.batch, history.num_pasted) == (7, 0, None, 0)
 
     def test_labels_carry_what_was_done(self):
         history = RMHistory()
@@ -37,7 +37,7 @@ class TestRMHistory:
         assert mixing.inputs.equal(torch.full((2, 3, 4, 4), 1.0))
         assert mixing.boxes.equal(torch.full((2, 4), 1.3)) and mixing.area_ratios.equal(torch.full((2,), 1.4))
         assert mixing.history_logits.equal(torch.zeros(2, 3))
-        assert mixing.history is history and history.triple is None
+        assert mixing.history is history and history.batch is None
         # As often as they come, and nothing else carries it.
         assert mixing_of(scores) is mixing
         assert mixing_of(scores.clone()) is mixing_of(scores[:]) is mixing_of(None) is None
@@ -60,12 +60,12 @@ class TestRMHistory:
         scores = attach(history)
         logits = torch.randn(2, 3, requires_grad=True) * 2
         commit(history, scores, logits)
-        assert history.triple.inputs is mixing_of(scores).inputs
-        assert history.triple.scores.equal(scores)
-        assert history.triple.logits.equal(logits) and not history.triple.logits.requires_grad
+        assert history.batch.inputs is mixing_of(scores).inputs
+        assert history.batch.scores.equal(scores)
+        assert history.batch.logits.equal(logits) and not history.batch.logits.requires_grad
         # A compiled model may write into its outputs again.
-        assert history.triple.logits.data_ptr() != logits.data_ptr()
-        assert history.triple.is_finite.tolist() == [True, True]
+        assert history.batch.logits.data_ptr() != logits.data_ptr()
+        assert history.batch.is_finite.tolist() == [True, True]
 
     def test_the_next_batch_gets_the_committed_logits(self):
         history = RMHistory()
@@ -92,25 +92,25 @@ class TestRMHistory:
             logits=torch.ones(3, 3, dtype=dtype),
         )
         batch[what][1, -1] = value
-        triple = make_triple(**batch)
-        assert triple.is_finite.tolist() == [True, False, True]
-        assert triple.inputs is batch['inputs']
-        assert triple.scores.tolist() == triple.logits.tolist() == [[1, 1, 1], [0, 0, 0], [1, 1, 1]]
-        assert (triple.scores.dtype, triple.logits.dtype) == (torch.float32, dtype)
+        kept = finite_batch(**batch)
+        assert kept.is_finite.tolist() == [True, False, True]
+        assert kept.inputs is batch['inputs']
+        assert kept.scores.tolist() == kept.logits.tolist() == [[1, 1, 1], [0, 0, 0], [1, 1, 1]]
+        assert (kept.scores.dtype, kept.logits.dtype) == (torch.float32, dtype)
 
     def test_large_values_of_half_precision_are_finite(self):
         images = torch.full((1, 3, 64, 64), 6e4, dtype=torch.float16)
-        assert make_triple(images, torch.ones(1, 2), torch.full((1, 2), 6e4, dtype=torch.float16)).is_finite.item()
+        assert finite_batch(images, torch.ones(1, 2), torch.full((1, 2), 6e4, dtype=torch.float16)).is_finite.item()
 
     def test_an_older_batch_never_replaces_a_newer_one(self):
         history = RMHistory()
         older, newer = attach(history, value=1.0), attach(history, value=2.0)
         commit(history, newer, torch.ones(2, 3))
         commit(history, older, torch.zeros(2, 3))
-        assert history.triple.inputs is mixing_of(newer).inputs
+        assert history.batch.inputs is mixing_of(newer).inputs
         # The same batch again, as in SAM's second forward, does.
         commit(history, newer, torch.full((2, 3), 2.0))
-        assert history.triple.logits.equal(torch.full((2, 3), 2.0))
+        assert history.batch.logits.equal(torch.full((2, 3), 2.0))
 
     def test_copied_labels_belong_to_the_same_batch(self):
         history = RMHistory()
@@ -121,9 +121,9 @@ class TestRMHistory:
         history = RMHistory(seed=3)
         scores = attach(history)
         commit(history, scores, torch.ones(2, 3))
-        history.next_generator()
+        history.generator()
         history.clear()
-        assert history.triple is None
+        assert history.batch is None
         assert (history.seed, history.iteration) == (3, 1)
 
     def test_a_head_that_never_finds_a_batch(self):
@@ -137,13 +137,24 @@ class TestRMHistory:
         for _ in range(200):
             attach(history)
 
-    def test_fit_batch(self):
-        rows = torch.tensor([[1.0, 2.0]])
-        assert fit_batch(rows, 1) is rows
-        assert fit_batch(rows, 3).tolist() == [[1, 2], [0, 0], [0, 0]]
-        assert fit_batch(rows[:0], 2).tolist() == [[0, 0], [0, 0]]
-        assert fit_batch(torch.tensor([True]), 3).tolist() == [True, False, False]
-        assert fit_batch(torch.tensor([1, 2, 3]), 2).tolist() == [1, 2]
+    @pytest.mark.parametrize('num_samples', [1, 2, 5])
+    def test_recall_is_as_long_as_the_batch(self, num_samples):
+        history = RMHistory()
+        committed = attach(history)
+        commit(history, committed, torch.tensor([[1.0, 2, 3], [4, 5, 6]]))
+        past = history.recall(torch.zeros(num_samples, 3, 4, 4), torch.zeros(num_samples, 3))
+        known = min(2, num_samples)
+        assert past.inputs.equal(history.batch.inputs[:known])
+        assert past.scores[:known].equal(committed[:known]) and past.logits[0].tolist() == [1, 2, 3]
+        assert past.is_finite.tolist() == [True] * known + [False] * (num_samples - known)
+        assert len(past.scores) == len(past.logits) == num_samples
+        assert not past.scores[known:].any() and not past.logits[known:].any()
+
+    def test_recall_of_nothing(self):
+        past = RMHistory().recall(torch.ones(2, 3, 4, 4, dtype=torch.float16), torch.ones(2, 5))
+        assert past.inputs.shape == (0, 3, 4, 4) and past.inputs.dtype is torch.float16
+        assert past.scores.equal(torch.zeros(2, 5)) and past.logits.equal(torch.zeros(2, 5))
+        assert past.is_finite.tolist() == [False, False]
 
 
 class TestStackRows:
@@ -179,13 +190,13 @@ class TestStackRows:
 def draw(seed=0, rank=0, iteration=0, count=4096):
     """The first 64-bit words of a stream."""
     history = RMHistory(seed)
-    history.iteration = iteration
+    history.begin_step(iteration)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('mmrmix.history.get_rank', lambda: rank)
-        return history.next_generator().bit_generator.random_raw(count).tolist()
+        return history.generator().bit_generator.random_raw(count).tolist()
 
 
-class TestNextGenerator:
+class TestGenerator:
     @pytest.mark.parametrize('iteration', [0, 1, 255, 450_000, 2**40])
     def test_neighbouring_iterations_do_not_overlap(self, iteration):
         """Philox counts up while it draws: the next stream must not begin inside this one."""
@@ -201,10 +212,10 @@ class TestNextGenerator:
     def test_it_is_a_function_of_seed_rank_and_iteration(self):
         assert draw(3, 1, 20) == draw(3, 1, 20)
         history = RMHistory(seed=3)
-        first = [history.next_generator().random() for _ in range(4)]
+        first = [history.generator().random() for _ in range(4)]
         assert history.iteration == 4
-        history.iteration = 2
-        assert [history.next_generator().random() for _ in range(2)] == first[2:]
+        history.begin_step(2)
+        assert [history.generator().random() for _ in range(2)] == first[2:]
         assert len(set(first)) == 4
 
     def test_global_random_states_are_neither_read_nor_changed(self):

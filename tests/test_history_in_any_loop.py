@@ -91,7 +91,7 @@ class Training:
         if mixed:
             # Its logits are those of the weights before this update.
             self.expected = dict(inputs=data['inputs'].clone(), scores=scores.clone(), logits=logits)
-            assert self.history.triple.inputs.data_ptr() == data['inputs'].data_ptr()
+            assert self.history.batch.inputs.data_ptr() == data['inputs'].data_ptr()
         else:
             assert losses['loss_consistency'] == 0
         parameters = list(self.model.parameters())
@@ -122,9 +122,9 @@ class Training:
         older, newer = (self.preprocess(augment, n, side) for n in (num_samples, 1 + num_samples % 4))
         self.forward(*newer, mixed=augment == 'rm')
         expected = self.expected
-        triple = self.history.triple
+        triple = self.history.batch
         self.model(**older[0], mode='loss')
-        assert self.history.triple is triple and self.expected is expected
+        assert self.history.batch is triple and self.expected is expected
 
     def twice(self, augment, num_samples, side):
         """SAM, line searches: the same batch, the same losses."""
@@ -151,7 +151,7 @@ class Training:
 
     def check_history(self, before):
         """The triple is that of the last step that mixed, to the bit."""
-        triple = self.history.triple
+        triple = self.history.batch
         if self.expected is None:
             assert triple is None
             return
@@ -185,7 +185,7 @@ def follow(sequence, alpha, seed):
     training = Training(alpha)
     training.history.seed = seed
     for name, *arguments in sequence:
-        before = training.history.triple, training.expected
+        before = training.history.batch, training.expected
         getattr(training, name)(*arguments)
         training.check_history(before)
 

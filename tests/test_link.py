@@ -10,9 +10,9 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmrmix import RMHistory, link_history
-from mmrmix.contrib import LabelBatch
 from mmrmix.history import mixing_of
 from mmrmix.models import RecursiveMix, RMHead
+from mmrmix.models.heads.labels import batch_labels
 from tests.helpers.utils import TINY_BACKBONE, build_classifier, make_batch, sgd
 
 
@@ -35,12 +35,12 @@ def augments_of(model):
 
 
 def mixing_in(data):
-    return mixing_of(LabelBatch.collect(data['data_samples']).gt_score)
+    return mixing_of(batch_labels(data['data_samples'])[1])
 
 
 def mixed_area(history):
     """Share of the images that the last box covers, from its labels, which were one-hot at first."""
-    return 1 - history.triple.scores.max(dim=1).values.min().item()
+    return 1 - history.batch.scores.max(dim=1).values.min().item()
 
 
 def train(model, steps=2, **batch):
@@ -55,7 +55,7 @@ class TestSharedObject:
         assert isinstance(history, RMHistory)
         assert history is model.head.history
         assert history is augments_of(model)[0].history
-        assert (history.seed, history.iteration, history.triple) == (0, 0, None)
+        assert (history.seed, history.iteration, history.batch) == (0, 0, None)
 
     def test_two_models_have_two_histories(self):
         first, second = link_history(build_classifier()), link_history(build_classifier())
@@ -66,12 +66,12 @@ class TestSharedObject:
         model = build_classifier()
         history = link_history(model)
         train(model, steps=1)
-        triple = history.triple
+        triple = history.batch
         copy = deepcopy(model)
         assert copy.head.history is augments_of(copy)[0].history
         assert copy.head.history is not history
         train(copy, steps=1)
-        assert history.triple is triple
+        assert history.batch is triple
         assert link_history(copy) is copy.head.history
 
     def test_several_recursive_mixes_beside_cutmix(self):
@@ -79,7 +79,7 @@ class TestSharedObject:
             augments=[
                 dict(type='mmrmix.RecursiveMix', alpha=0.2),
                 dict(type='CutMix', alpha=1.0),
-                dict(type='mmrmix.RecursiveMix', alpha=0.9, cut=True),
+                dict(type='mmrmix.RecursiveMix', alpha=0.9),
             ],
             probs=[0.4, 0.3, 0.2],
         )
@@ -93,7 +93,7 @@ class TestSharedObject:
         preprocessor = model.data_preprocessor
         preprocessor.batch_augments = first
         train(model, steps=1)
-        triple = history.triple
+        triple = history.batch
         preprocessor.batch_augments = second
         data = preprocessor(make_batch(image_size=(64, 64)), training=True)
         assert history.iteration == 2
@@ -117,7 +117,7 @@ class TestWrappedModel:
             assert history is augments_of(model)[0].history
             train(wrapped, steps=2)
             assert history.iteration == 2
-            assert history.triple.inputs.shape == (4, 3, 16, 16)
+            assert history.batch.inputs.shape == (4, 3, 16, 16)
         finally:
             dist.destroy_process_group()
 
@@ -133,9 +133,9 @@ class TestAgain:
         model = build_classifier()
         history = link_history(model, seed=5)
         train(model, steps=3)
-        triple = history.triple
+        triple = history.batch
         assert link_history(model) is history
-        assert history.triple is triple
+        assert history.batch is triple
         assert (history.seed, history.iteration) == (5, 3)
 
     def test_swapped_augments(self):
@@ -143,7 +143,7 @@ class TestAgain:
         model = build_classifier()
         history = link_history(model)
         train(model, steps=2)
-        triple = history.triple
+        triple = history.batch
         model.data_preprocessor.batch_augments = None
         assert link_history(model) is history
         fresh = RandomBatchAugment(augments=dict(type='mmrmix.RecursiveMix', alpha=1.0))
@@ -152,10 +152,10 @@ class TestAgain:
             train(model, steps=1)
         assert link_history(model) is history
         assert fresh.augments[0].history is history
-        assert history.triple is triple
+        assert history.batch is triple
         train(model, steps=1)
         assert history.iteration == 3
-        assert history.triple is not triple
+        assert history.batch is not triple
 
     def test_swapped_head(self):
         model = build_classifier()
@@ -184,9 +184,9 @@ class TestAgain:
             for model, history in zip((first, second), histories):
                 batch = make_batch()
                 losses = model.train_step(batch, sgd(model))
-                assert history.triple.inputs.shape == (4, 3, 16, 16) and history.num_pasted == t
+                assert history.batch.inputs.shape == (4, 3, 16, 16) and history.num_pasted == t
                 assert (losses['loss_consistency'] > 0) == (t > 0 and mixed_area(history) > 0)
-        assert histories[0].triple is not histories[1].triple
+        assert histories[0].batch is not histories[1].batch
         assert [link_history(model) for model in (first, second)] == histories
 
     def test_augments_that_are_switched_on_late(self):
@@ -203,11 +203,11 @@ class TestAgain:
             )
             history = link_history(model)
             train(model, steps=1)
-            assert history.triple is None
+            assert history.batch is None
             model.data_preprocessor.batch_augments = RandomBatchAugment(augments=dict(type='mmrmix.RecursiveMix'))
             assert link_history(model) is history
             train(model, steps=3)
-            assert history.triple is not None and history.num_pasted == 2
+            assert history.batch is not None and history.num_pasted == 2
 
     def test_swapped_augments_without_a_head(self):
         """The numbering goes on, or the new augment repeats the old boxes."""
@@ -265,7 +265,7 @@ class TestErrors:
         history = link_history(model)
         losses = train(model, steps=2)
         assert history.iteration == 2
-        assert history.triple is None
+        assert history.batch is None
         assert all(torch.isfinite(loss['loss']) for loss in losses)
 
     def test_an_rm_head_without_augment_is_fine(self):

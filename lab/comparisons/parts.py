@@ -11,9 +11,9 @@ from mmpretrain.models import CutMix, Mixup, ResizeMix
 from torch import Tensor, nn
 
 from mmrmix import RMHistory
-from mmrmix.history import Triple
+from mmrmix.history import HistoryBatch
 from mmrmix.models import RecursiveMix
-from mmrmix.models.batch_augments.boxes import sample_boxes
+from mmrmix.models.batch_augments.boxes import sample_box
 from mmrmix.models.heads.roi_pooling import gap_and_roi_pool
 
 from .timing import Settings, Table, in_turns
@@ -30,7 +30,7 @@ class CloneAndInterpolate:
         inputs, scores = inputs.clone(), scores.float()
         if self.history is not None:
             height, width = inputs.shape[-2:]
-            x1, y1, x2, y2 = sample_boxes(self.generator, 1, (height, width), 0.5)[0].tolist()
+            x1, y1, x2, y2 = sample_box(self.generator, (height, width), 0.5)
             if x1 < x2 and y1 < y2:
                 inputs[..., y1:y2, x1:x2] = F.interpolate(self.history[0], (y2 - y1, x2 - x1))
             area_ratio = (x2 - x1) * (y2 - y1) / (height * width)
@@ -47,7 +47,7 @@ def recursive_mix(num_samples: int, device: torch.device) -> Callable:
 
     def mix(inputs: Tensor, scores: Tensor) -> Tuple[Tensor, Tensor]:
         inputs, scores = augment(inputs, scores)
-        history.triple = Triple(inputs, scores, scores, is_finite)
+        history.batch = HistoryBatch(inputs, scores, scores, is_finite)
         return inputs, scores
 
     return mix

@@ -8,8 +8,8 @@ from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from mmrmix import link_history
-from mmrmix.contrib.batches.label_batch import stack_rows
 from mmrmix.history import mixing_of
+from mmrmix.models.heads.labels import stack_rows
 from tests.helpers.utils import build_classifier
 
 

@@ -58,7 +58,7 @@ def train(rank, **model):
         for num_samples in (4, 4, 4, 4 - 2 * rank):
             steps.append(dict(rm=False))
             log = wrapped.train_step(make_batch(num_samples, image_size=(32, 32)), optim_wrapper)
-            steps[-1].update(loss=log['loss'].item(), size=len(history.triple.inputs) if history.triple else 0)
+            steps[-1].update(loss=log['loss'].item(), size=len(history.batch.inputs) if history.batch else 0)
     return dict(steps=steps, parameters=parameters(wrapped.module))
 
 

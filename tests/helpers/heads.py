@@ -6,7 +6,7 @@ import torch
 from mmpretrain.structures import DataSample
 
 from mmrmix import RMHistory
-from mmrmix.history import Triple
+from mmrmix.history import HistoryBatch
 from mmrmix.models import RMHead
 
 K, C = 5, 6
@@ -27,18 +27,19 @@ def make_head(**kwargs):
     return head
 
 
-def make_triple(num_samples):
+def make_history(num_samples):
     scores, logits = torch.rand(num_samples, K).softmax(1), 3 * torch.randn(num_samples, K)
-    return Triple(torch.randn(num_samples, 3, 8, 8), scores, logits, torch.ones(num_samples, dtype=torch.bool))
+    return HistoryBatch(torch.randn(num_samples, 3, 8, 8), scores, logits, torch.ones(num_samples, dtype=torch.bool))
 
 
 def mixed_case(head, scores=None):
     """A feature map of a mixed batch, all random, its samples, and p^h."""
     scores = torch.rand(4, K).softmax(1) if scores is None else scores.clone()
     inputs = torch.randn(4, 3, 8, 8)
-    head.history.triple = make_triple(4)
-    head.history.attach(scores, inputs, torch.tensor(BOXES), torch.tensor(AREA_RATIOS))
-    return torch.randn(4, C, 4, 4), inputs, samples(scores), head.history.triple.logits.double().numpy()
+    head.history.batch = make_history(4)
+    logits = head.history.batch.logits
+    head.history.attach(scores, inputs, torch.tensor(BOXES), torch.tensor(AREA_RATIOS), logits)
+    return torch.randn(4, C, 4, 4), inputs, samples(scores), logits.double().numpy()
 
 
 def samples(scores, labels=None):

@@ -88,7 +88,7 @@ def train_with_cuts(tmp_path, cuts=(), hooks=HOOKS_FOR_RESUME, **settings):
         runner._train_loop = None
         gc.collect()
     model = getattr(runner.model, 'module', runner.model)
-    triple = model.head.history and model.head.history.triple
+    triple = model.head.history and model.head.history.batch
     return dict(
         losses=losses,
         seeds=sorted(seeds),

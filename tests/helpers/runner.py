@@ -55,12 +55,12 @@ class Recorder(Hook):
                 iteration=history.iteration,
                 seed=history.seed,
                 history=history,
-                before=history.triple,
+                before=history.batch,
             )
         )
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.steps[-1].update(after=self.history(runner).triple, **outputs)
+        self.steps[-1].update(after=self.history(runner).batch, **outputs)
 
 
 @OPTIM_WRAPPERS.register_module(force=True)

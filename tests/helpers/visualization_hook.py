@@ -4,11 +4,12 @@
 import torch
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
+from mmpretrain.utils import get_ori_model
 
-from mmrmix.contrib.checkpoints.saving import unwrapped_model
 from mmrmix.contrib.logs import read_log
 from tests.helpers.runner import Recorder, train
 
+RM_HEAD = dict(type='mmrmix.RMHead', num_classes=10, in_channels=8)
 CURVES = {'area_ratio', 'effective_classes', 'roi_agreement'}
 
 
@@ -22,7 +23,7 @@ class StepWitness(Hook):
         self.records = []
 
     def before_train(self, runner):
-        head = unwrapped_model(runner).head
+        head = get_ori_model(runner.model).head
         torch.nn.init.normal_(head.fc.weight)
         head.loss_module.register_forward_pre_hook(lambda module, args: self.records[-1].update(target=args[1]))
         if head.omega:
@@ -35,21 +36,23 @@ class StepWitness(Hook):
         if not self.records:
             attach = history.attach
 
-            def record(scores, inputs, boxes, area_ratios):
+            def record(scores, inputs, boxes, *rest):
                 self.records[-1]['boxes'] = boxes.numpy()
-                attach(scores, inputs, boxes, area_ratios)
+                attach(scores, inputs, boxes, *rest)
 
             history.attach = record
-        self.records.append(dict(before=history.triple, raw=torch.stack(data_batch['inputs'])))
+        self.records.append(dict(before=history.batch, raw=torch.stack(data_batch['inputs'])))
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        after = Recorder.history(runner).triple
+        after = Recorder.history(runner).batch
         self.records[-1].update(inputs=None if after is None else after.inputs.clone(), outputs=dict(outputs))
 
 
-def run(folder, interval=100, num_images=16, log=1, hooks=(), on=True, witness=True, **settings):
+def run(folder, interval=100, num_images=16, log=1, hooks=(), on=True, witness=True, curves=True, **settings):
     """Train; returns the log's entries and the witness' records."""
     hooks = [*hooks, *([dict(type='StepWitness')] if witness else [])]
+    if on and curves:
+        settings['head'] = {**RM_HEAD, **settings.get('head', {}), 'log_mixing': True}
     if on:
         hooks.append(dict(type='mmrmix.RMVisualizationHook', interval=interval, num_images=num_images))
     default_hooks = dict(checkpoint=None, logger=dict(type='LoggerHook', interval=log))

@@ -178,8 +178,8 @@ def test_config_trains(name, is_inherited, tmp_path, data_root):
         assert first.get('loss_consistency', 0) == 0
         assert second['loss'] == pytest.approx(second['loss_cls'] + second.get('loss_consistency', 0), rel=1e-5)
         _, augments = history_users(runner.model)
-        assert (history.triple is None) == (not augments)
-        assert not augments or history.triple.scores.shape[1] == runner.model.head.num_classes
+        assert (history.batch is None) == (not augments)
+        assert not augments or history.batch.scores.shape[1] == runner.model.head.num_classes
 
 
 @pytest.mark.parametrize('name', TRANSFER)

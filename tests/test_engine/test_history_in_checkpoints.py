@@ -12,8 +12,8 @@ from mmengine.hooks import Hook
 from mmpretrain.registry import DATASETS, HOOKS
 
 from mmrmix.engine import RMHistoryHook
-from mmrmix.engine.hooks.rm_history_hook import _pack
-from mmrmix.history import Triple
+from mmrmix.engine.hooks.history_entry import pack
+from mmrmix.history import HistoryBatch
 from tests.helpers.checkpoints import load, messages, resume, saved_run
 from tests.helpers.paths import PYTHON
 from tests.helpers.resuming import settings_for
@@ -46,9 +46,7 @@ class TestWhatIsSaved:
         assert entry['format'] == 1
         assert entry['settings']['number of processes'] == 1
         assert entry['settings']['batch size'] == 4
-        assert entry['settings']['augments'] == [
-            "RecursiveMix(alpha=0.5, interpolation='nearest', with_history=True, cut=False, per_sample=False)"
-        ]
+        assert entry['settings']['augments'] == ["RecursiveMix(alpha=0.5, interpolation='nearest', with_history=True)"]
         (triple,) = entry['triples']
         for name, value in steps[-1]['after']._asdict().items():
             assert triple[name].equal(value)
@@ -80,13 +78,13 @@ class TestWhatIsSaved:
         assert batch <= sizes[0] - sizes[1] <= batch + 4096
 
     def test_a_view_does_not_bring_its_storage_along(self, tmp_path):
-        views = Triple(*(torch.zeros(1000, 1000)[:2, :3] for _ in range(4)))
-        assert all(value.untyped_storage().nbytes() == 24 for value in _pack(views).values())
-        assert _pack(None) is None
+        views = HistoryBatch(*(torch.zeros(1000, 1000)[:2, :3] for _ in range(4)))
+        assert all(value.untyped_storage().nbytes() == 24 for value in pack(views).values())
+        assert pack(None) is None
 
     def test_layout_is_kept(self):
         images = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
-        packed = _pack(Triple(images, *(torch.zeros(2, 3) for _ in range(3))))['inputs']
+        packed = pack(HistoryBatch(images, *(torch.zeros(2, 3) for _ in range(3))))['inputs']
         assert packed.equal(images) and packed.stride() == images.stride()
 
     def test_best_checkpoint(self, tmp_path):

@@ -86,7 +86,7 @@ def test_the_plain_implementation_is_recursive_mix():
     for iteration in range(6):
         plain.generator = RMHistory(seed=4)
         plain.generator.iteration = iteration
-        plain.generator = plain.generator.next_generator()
+        plain.generator = plain.generator.generator()
         images, scores = torch.rand(3, 2, 9, 12), torch.rand(3, 5)
         expected_images, expected_scores = plain(images, scores)
         mixed_images, mixed_scores = augment(images.clone(), scores)

@@ -45,7 +45,7 @@ def test_two_graphs_from_the_first_iteration_on(head):
     assert trainer.boxes[0] == ((0, 0, 0, 0), 0)
     assert len(set(trainer.boxes)) == 6
     assert len({ratio for _, ratio in trainer.boxes}) == 5
-    assert trainer.history.triple is not None
+    assert trainer.history.batch is not None
 
 
 @pytest.mark.parametrize('augment', [dict(per_sample=True), dict(cut=True, interpolation='bilinear')], ids=str)
@@ -84,9 +84,9 @@ def test_batches_of_other_augments_cost_one_graph():
     preprocessor.batch_augments.augments.append(lambda inputs, scores: (inputs, scores.float()))
     for i in range(8):
         preprocessor.batch_augments.probs = [1.0, 0.0] if i % 3 else [0.0, 1.0]
-        triple = trainer.history.triple
+        triple = trainer.history.batch
         trainer.step(make_batch())
-        assert (trainer.history.triple is triple) == (i % 3 == 0)
+        assert (trainer.history.batch is triple) == (i % 3 == 0)
     # The backbone's, and one each for mixed and other batches.
     assert counter.frame_count == 3
 
@@ -102,12 +102,12 @@ def compare(backend, rtol, sizes):
         expected_losses, expected_grads = plain.step(batch)
         torch.testing.assert_close(losses, expected_losses, rtol=rtol, atol=1e-6)
         torch.testing.assert_close(grads, expected_grads, rtol=rtol, atol=1e-5)
-        torch.testing.assert_close(trainer.history.triple, plain.history.triple, rtol=rtol, atol=1e-5)
+        torch.testing.assert_close(trainer.history.batch, plain.history.batch, rtol=rtol, atol=1e-5)
         assert (losses['loss_consistency'] > 0) == (trainer.boxes[-1][1] > 0)
     assert trainer.boxes == plain.boxes
     assert trainer.history is not plain.history
     assert any(ratio > 0 for _, ratio in trainer.boxes)
-    assert not trainer.history.triple.logits.requires_grad
+    assert not trainer.history.batch.logits.requires_grad
     return counter
 
 
@@ -125,11 +125,11 @@ def test_other_backends_with_a_smaller_batch(backend):
 def test_compiled_prediction_leaves_the_history():
     trainer, _ = compiled_trainer('eager')
     trainer.step(make_batch())
-    triple = trainer.history.triple
+    triple = trainer.history.batch
     trainer.model.eval()
     inputs = torch.randn(4, 3, 16, 16)
     logits = trainer.forward(inputs, mode='tensor')
-    assert trainer.history.triple is triple
+    assert trainer.history.batch is triple
     fc = trainer.model.head.fc
     expected = trainer.model.backbone(inputs)[-1].mean((2, 3)) @ fc.weight.T + fc.bias
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)

@@ -38,7 +38,7 @@ def test_step_on_the_meta_device(options, interpolation, share_fc):
             sample.set_field(sample.gt_label.to('meta'), 'gt_label')
         losses = head.loss((feature_map,), samples)
         (losses['loss_cls'] + losses['loss_consistency']).backward()
-        assert feature_map.grad.is_meta and head.history.triple.logits.is_meta
+        assert feature_map.grad.is_meta and head.history.batch.logits.is_meta
 
 
 def test_mixing_within_the_batch_on_the_meta_device():

@@ -7,23 +7,21 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmrmix.history import mixing_of
-from mmrmix.models.batch_augments.boxes import sample_boxes
+from mmrmix.models.batch_augments.boxes import sample_box
 from tests.helpers.mixing import NUM_CLASSES, batch, linked, same_memory, step
 from tests.helpers.utils import HALF_DTYPES
 
 DTYPES = [torch.float32, *HALF_DTYPES]
-MODES = pytest.mark.parametrize(
-    'mode', [dict(), dict(per_sample=True), dict(cut=True), dict(cut=True, per_sample=True)], ids=str
-)
+MODES = pytest.mark.parametrize('mode', [dict(), dict(interpolation='bilinear')], ids=str)
 
 
-def expected_boxes(augment, iteration, num_boxes, size):
+def expected_box(augment, iteration, size):
     """The documented stream: key (seed, rank 0), the iteration in the counter's second word."""
     philox = np.random.Philox(key=[augment.history.seed, 0], counter=[0, iteration, 0, 0])
-    return sample_boxes(np.random.Generator(philox), num_boxes, size, augment.alpha)
+    return sample_box(np.random.Generator(philox), size, augment.alpha)
 
 
-def mixed_by_hand(images, scores, source, source_scores, boxes, cut=False):
+def mixed_by_hand(images, scores, source, source_scores, boxes):
     """Eq. 1 in float64 NumPy, nearest."""
     images, scores = images.double().numpy().copy(), scores.double().numpy().copy()
     source, source_scores = source.double().numpy(), np.asarray(source_scores, dtype=np.float64)
@@ -31,7 +29,7 @@ def mixed_by_hand(images, scores, source, source_scores, boxes, cut=False):
     for n, (x1, y1, x2, y2) in enumerate(np.asarray(boxes, dtype=int)[: len(source)]):
         rows = np.arange(y2 - y1) * source.shape[-2] // max(y2 - y1, 1)
         columns = np.arange(x2 - x1) * source.shape[-1] // max(x2 - x1, 1)
-        images[n, :, y1:y2, x1:x2] = source[n, :, y1:y2, x1:x2] if cut else source[n][:, rows][:, :, columns]
+        images[n, :, y1:y2, x1:x2] = source[n][:, rows][:, :, columns]
         area_ratio = (x2 - x1) * (y2 - y1) / (height * width)
         scores[n] = area_ratio * source_scores[n] + (1 - area_ratio) * scores[n]
     return images, scores
@@ -49,26 +47,24 @@ def test_first_batch_stays_unmixed(mode):
 
 
 @pytest.mark.parametrize('alpha', [0.5, 1.0])
-@MODES
-def test_mixes_recursively(mode, alpha):
+def test_mixes_recursively(alpha):
     """Four batches of noise: images and labels as NumPy says, from the boxes that Philox says."""
-    augment = linked(seed=23, alpha=alpha, **mode)
-    num_boxes, source, source_scores = 4 if 'per_sample' in mode else 1, None, None
+    augment = linked(seed=23, alpha=alpha)
+    source, source_scores = None, None
     for t in range(4):
         images, (_, scores) = torch.randn(4, 3, 24, 20), batch(4 * t, 4)
         before = images.clone()
-        boxes = np.broadcast_to(expected_boxes(augment, t, num_boxes, (24, 20)), (4, 4))
+        boxes = np.broadcast_to(expected_box(augment, t, (24, 20)), (4, 4))
         staged = step(augment, images, scores)
         if t == 0:
             source, source_scores = before, scores.double().numpy()
             continue
         assert staged.boxes.tolist() == boxes.tolist()
-        assert len({tuple(box) for box in boxes.tolist()}) == num_boxes
         area_ratios = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / 480
         assert (area_ratios > 0).all()
         np.testing.assert_allclose(staged.area_ratios.numpy(), area_ratios, rtol=1e-7)
 
-        expected, expected_scores = mixed_by_hand(before, scores, source, source_scores, boxes, augment.cut)
+        expected, expected_scores = mixed_by_hand(before, scores, source, source_scores, boxes)
         assert np.array_equal(images.double().numpy(), expected)
         np.testing.assert_allclose(staged.scores.numpy(), expected_scores, atol=1e-7)
         np.testing.assert_allclose(staged.scores.sum(1).numpy(), 1, atol=1e-6)
@@ -89,7 +85,7 @@ def test_pixels_and_labels_agree(mode, dtype, layout):
     step(augment, *first)
     staged = step(augment, *second)
     assert second[0].dtype is dtype and second[0].stride() == strides and second[0].data_ptr() == address
-    assert same_memory(augment.history.triple.inputs, second[0])
+    assert same_memory(augment.history.batch.inputs, second[0])
     for n in range(6):
         shares = {value.item(): (second[0][n, 0] == value).float().mean() for value in second[0][n, 0].unique()}
         label = {k + 1.0: value for k, value in enumerate(staged.scores[n].tolist()) if value}
@@ -118,7 +114,7 @@ def test_other_batch_size(mode, num_history, num_samples):
             assert area_ratio == 0 and staged.boxes[n].tolist() == [0.0] * 4
             assert (images[n] == 21 + n).all()
         np.testing.assert_allclose(staged.scores[n].numpy(), expected, atol=1e-7)
-    assert same_memory(augment.history.triple.inputs, images)
+    assert same_memory(augment.history.batch.inputs, images)
 
 
 @pytest.mark.parametrize('dtype', [torch.int64, torch.float64, torch.bool])
@@ -144,7 +140,7 @@ def test_other_resolution(size, interpolation):
     source, source_scores = torch.arange(16.0).repeat(2, 3, 16, 1), batch(0, 2)[1]
     step(augment, source, source_scores)
     images, scores = torch.randn(2, 3, *size), batch(2, 2)[1]
-    boxes = np.broadcast_to(expected_boxes(augment, 1, 1, size), (2, 4))
+    boxes = np.broadcast_to(expected_box(augment, 1, size), (2, 4))
     expected, expected_scores = mixed_by_hand(images, scores, source, source_scores, boxes)
     x1, y1, x2, y2 = boxes[0]
     assert x1 < x2 and y1 < y2
@@ -159,7 +155,7 @@ def drawn_box(monkeypatch, seed, rank, iteration):
     augment = linked(seed)
     monkeypatch.setattr('mmrmix.history.get_rank', lambda: rank)
     step(augment, *batch(0, 2, (400, 400)))
-    augment.history.iteration = iteration
+    augment.history.begin_step(iteration)
     return step(augment, *batch(2, 2, (400, 400))).boxes[0].tolist()
 
 
@@ -179,9 +175,7 @@ def test_draws_are_a_function_of_seed_rank_and_iteration(monkeypatch):
     assert boxes[1:] == [draws[1, 2, 1], draws[1, 2, 2]] and augment.history.iteration == 3
 
 
-@pytest.mark.parametrize(
-    'mode', [dict(), dict(per_sample=True), dict(cut=True), dict(interpolation='bilinear')], ids=str
-)
+@MODES
 def test_within_the_batch(mode):
     """Row "RS" of Table 2: each sample gets another one of the same batch, with its label."""
     augment = linked(seed=23, with_history=False, **mode)
@@ -190,7 +184,7 @@ def test_within_the_batch(mode):
         mixed, mixed_scores = augment(images, scores)
         assert mixed is images
         # Nothing is attached: the head trains with the labels it is given.
-        assert mixing_of(mixed_scores) is None and augment.history.triple is None
+        assert mixing_of(mixed_scores) is None and augment.history.batch is None
         partners = []
         for n in range(8):
             values, counts = images[n, 0].unique(return_counts=True)
@@ -222,7 +216,7 @@ class Allocations(TorchDispatchMode):
 
 
 @pytest.mark.parametrize('interpolation', ['nearest', 'bilinear'])
-@pytest.mark.parametrize('mode', [dict(), dict(cut=True), dict(with_history=False)], ids=str)
+@pytest.mark.parametrize('mode', [dict(), dict(with_history=False)], ids=str)
 def test_no_second_batch_in_memory(mode, interpolation):
     """Patches of at most α of the batch."""
     augment = linked(alpha=0.5, interpolation=interpolation, **mode)

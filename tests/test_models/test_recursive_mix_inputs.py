@@ -15,10 +15,9 @@ def test_arguments_out_of_range():
     for alpha in (0, -1, 1.5, float('nan'), '0.5', None, [0.5]):
         with pytest.raises(ValueError, match=re.escape(f'alpha={alpha!r} must be a number in (0, 1]: it is the')):
             RecursiveMix(alpha=alpha)
-    for name in ('with_history', 'cut', 'per_sample'):
-        for value in ('no', 1, None):
-            with pytest.raises(TypeError, match=f'{name}={value!r} must be True or False'):
-                RecursiveMix(**{name: value})
+    for value in ('no', 1, None):
+        with pytest.raises(TypeError, match=f'with_history={value!r} must be True or False'):
+            RecursiveMix(with_history=value)
     with pytest.raises(ValueError, match=r'interpolation="bicubic" must be one of .*nearest.*bilinear'):
         RecursiveMix(interpolation='bicubic')
 
@@ -51,7 +50,7 @@ def test_images_are_no_batch(images, message):
     assert augment.history.iteration == 0
 
 
-@pytest.mark.parametrize('mode', [dict(), dict(per_sample=True), dict(interpolation='bilinear')], ids=str)
+@pytest.mark.parametrize('mode', [dict(), dict(interpolation='bilinear')], ids=str)
 @pytest.mark.parametrize('what', ['image', 'label', 'logits'])
 def test_values_that_are_not_finite_are_pasted_nowhere(what, mode):
     """The sample after a broken one stays unmixed; the others are mixed as ever."""
@@ -86,7 +85,7 @@ def test_nothing_of_a_graph_is_kept():
         logits = mixed.mean((2, 3)) @ torch.ones(3, NUM_CLASSES)
         (logits.sum() + mixed_scores.square().sum()).backward()
         augment.history.commit(mixing, mixed_scores, logits)
-        assert not any(part.requires_grad for part in augment.history.triple)
+        assert not any(part.requires_grad for part in augment.history.batch)
         assert not (mixing.inputs.requires_grad or mixing.history_logits.requires_grad)
     # The current images and labels have their gradients: 1 − λ of what they would have without mixing.
     assert weight.grad.item() != 0 and temperature.grad.item() != 0

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmrmix.models.batch_augments.resize_fill import fill_box, fill_boxes
+from mmrmix.models.batch_augments.resize_fill import fill_box, resize
 from tests.helpers.utils import HALF_DTYPES
 
 DTYPES = [torch.float32, *HALF_DTYPES]
@@ -20,17 +20,6 @@ def image(rows):
     return torch.tensor(rows, dtype=torch.float32)[None, None]
 
 
-def fill_one_box(images, source, box, *args):
-    fill_box(images, source, box, *args)
-
-
-def fill_many_boxes(images, source, box, *args):
-    fill_boxes(images, source, torch.tensor([box] * len(images), dtype=torch.float32), *args)
-
-
-FILLS = pytest.mark.parametrize('fill', [fill_one_box, fill_many_boxes])
-
-
 def positions(size, source_size, interpolation):
     """Where each of ``size`` pixels lies in the source, as F.interpolate rounds."""
     index = np.arange(size, dtype=np.float32)
@@ -39,16 +28,15 @@ def positions(size, source_size, interpolation):
     return index * np.float32((source_size - 1) / (size - 1) if size > 1 else 0)
 
 
-def numpy_fill(images, source, box, interpolation, cut, order):
+def numpy_fill(images, source, box, interpolation, order):
     """One box of the whole batch, pixel by pixel in float64."""
     result = images.double().numpy().copy()
     source = source.double().numpy()
     x1, y1, x2, y2 = box
-    top, left, bottom, right = (0, 0, *images.shape[-2:]) if cut else (y1, x1, y2, x2)
-    rows = positions(bottom - top, source.shape[-2], interpolation)
-    columns = positions(right - left, source.shape[-1], interpolation)
+    rows = positions(y2 - y1, source.shape[-2], interpolation)
+    columns = positions(x2 - x1, source.shape[-1], interpolation)
     for n, y, x in np.ndindex(len(images), y2 - y1, x2 - x1):
-        row, column = float(rows[y1 + y - top]), float(columns[x1 + x - left])
+        row, column = float(rows[y]), float(columns[x])
         value = 0
         for i, weight_y in ((int(row), 1 - row % 1), (int(row) + 1, row % 1)):
             for j, weight_x in ((int(column), 1 - column % 1), (int(column) + 1, column % 1)):
@@ -59,10 +47,9 @@ def numpy_fill(images, source, box, interpolation, cut, order):
     return result
 
 
-@FILLS
-def test_nearest_enlarges(fill):
+def test_nearest_enlarges():
     images = torch.zeros(1, 1, 6, 5)
-    fill(images, image([[1, 2], [3, 4]]), (1, 2, 5, 6))
+    fill_box(images, image([[1, 2], [3, 4]]), (1, 2, 5, 6))
     expected = [
         [0, 0, 0, 0, 0],
         [0, 0, 0, 0, 0],
@@ -74,55 +61,34 @@ def test_nearest_enlarges(fill):
     assert images[0, 0].tolist() == expected
 
 
-@FILLS
-def test_nearest_shrinks_and_truncates(fill):
+def test_nearest_shrinks_and_truncates():
     images = torch.full((1, 1, 2, 4), -1.0)
     # 2 rows of 4 are rows 0 and 2; 3 columns of 5 are floor(0, 1.67, 3.33).
-    fill(images, image([[10 * row + column for column in range(5)] for row in range(4)]), (1, 0, 4, 2))
+    fill_box(images, image([[10 * row + column for column in range(5)] for row in range(4)]), (1, 0, 4, 2))
     assert images[0, 0].tolist() == [[-1, 0, 1, 3], [-1, 20, 21, 23]]
 
 
-@FILLS
-def test_bilinear_enlarges_with_aligned_corners(fill):
+def test_bilinear_enlarges_with_aligned_corners():
     images = torch.zeros(1, 1, 4, 3)
-    fill(images, image([[1, 2], [3, 4]]), (0, 1, 3, 4), 'bilinear')
+    fill_box(images, image([[1, 2], [3, 4]]), (0, 1, 3, 4), 'bilinear')
     assert images[0, 0].tolist() == [[0, 0, 0], [1, 1.5, 2], [2, 2.5, 3], [3, 3.5, 4]]
 
 
-@FILLS
-def test_bilinear_shrinks_to_the_corners_and_to_one_pixel(fill):
+def test_bilinear_shrinks_to_the_corners_and_to_one_pixel():
     source = image([[0, 1, 2], [3, 4, 5], [6, 7, 8]])
     images = torch.zeros(1, 1, 2, 2)
-    fill(images, source, (0, 0, 2, 2), 'bilinear')
+    fill_box(images, source, (0, 0, 2, 2), 'bilinear')
     assert images[0, 0].tolist() == [[0, 2], [6, 8]]
-    fill(images, source + 10, (1, 0, 2, 1), 'bilinear')
+    fill_box(images, source + 10, (1, 0, 2, 1), 'bilinear')
     assert images[0, 0].tolist() == [[0, 10], [6, 8]]
 
 
-@FILLS
-def test_cut_takes_the_place_of_the_box(fill):
-    images = torch.zeros(1, 1, 3, 3)
-    fill(images, image([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), (1, 0, 3, 2), 'nearest', True)
-    assert images[0, 0].tolist() == [[0, 2, 3], [0, 5, 6], [0, 0, 0]]
-
-
-@FILLS
-def test_cut_resizes_another_resolution_to_the_image_first(fill):
-    images = torch.zeros(1, 1, 4, 4)
-    fill(images, image([[1, 2], [3, 4]]), (1, 1, 4, 3), 'nearest', True)
-    assert images[0, 0].tolist() == [[0, 0, 0, 0], [0, 1, 2, 2], [0, 3, 4, 4], [0, 0, 0, 0]]
-    images = torch.zeros(1, 1, 3, 3)
-    fill(images, image([[1, 2], [3, 4]]), (1, 1, 3, 3), 'bilinear', True)
-    assert images[0, 0].tolist() == [[0, 0, 0], [0, 2.5, 3], [0, 3.5, 4]]
-
-
-@FILLS
-def test_in_place(fill):
+def test_in_place():
     images = torch.randn(3, 2, 9, 8)
     before, address = images.clone(), images.data_ptr()
     source = torch.randn(3, 2, 5, 7)
     source_before = source.clone()
-    assert fill(images, source, (2, 3, 7, 9)) is None
+    assert fill_box(images, source, (2, 3, 7, 9)) is None
     assert images.data_ptr() == address
     inside = torch.zeros(9, 8, dtype=torch.bool)
     inside[3:9, 2:7] = True
@@ -131,59 +97,45 @@ def test_in_place(fill):
     assert torch.equal(source, source_before)
 
 
-@FILLS
-def test_writes_through_a_view(fill):
+def test_writes_through_a_view():
     """The augment passes the first n images of a larger batch."""
     batch = torch.zeros(3, 1, 2, 2)
-    fill(batch[:2], torch.ones(2, 1, 2, 2), (0, 0, 2, 1))
+    fill_box(batch[:2], torch.ones(2, 1, 2, 2), (0, 0, 2, 1))
     assert batch[:, 0].tolist() == [[[1, 1], [0, 0]], [[1, 1], [0, 0]], [[0, 0], [0, 0]]]
 
 
-@FILLS
-@pytest.mark.parametrize('cut', [False, True])
-def test_order_of_another_batch(fill, cut):
+def test_order_of_another_batch():
     images = torch.zeros(3, 1, 2, 2)
     source = torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1, 1).expand(3, 1, 2, 2)
-    fill(images, source, (1, 0, 2, 2), 'nearest', cut, torch.tensor([2, 0, 1]))
+    fill_box(images, source, (1, 0, 2, 2), 'nearest', torch.tensor([2, 0, 1]))
     assert images[:, 0].tolist() == [[[0, 3], [0, 3]], [[0, 1], [0, 1]], [[0, 2], [0, 2]]]
 
 
-@FILLS
 @pytest.mark.parametrize('interpolation', ['nearest', 'bilinear'])
-@pytest.mark.parametrize('cut', [False, True])
-def test_source_is_the_images_themselves(fill, cut, interpolation):
+def test_source_is_the_images_themselves(interpolation):
     """Every sample gets what its partner was before the first write."""
     images = torch.arange(4.0).view(4, 1, 1, 1).repeat(1, 1, 3, 3)
-    fill(images, images, (0, 0, 3, 2), interpolation, cut, torch.tensor([1, 2, 3, 0]))
+    fill_box(images, images, (0, 0, 3, 2), interpolation, torch.tensor([1, 2, 3, 0]))
     assert images[:, 0, :2].flatten(1).tolist() == [[1.0] * 6, [2.0] * 6, [3.0] * 6, [0.0] * 6]
     assert images[:, 0, 2].tolist() == [[0.0] * 3, [1.0] * 3, [2.0] * 3, [3.0] * 3]
 
 
-@FILLS
 @pytest.mark.parametrize('box', [(0, 0, 0, 0), (2, 0, 2, 4), (0, 3, 4, 3), (4, 4, 4, 4)])
 @pytest.mark.parametrize('interpolation', ['nearest', 'bilinear'])
-def test_empty_box_leaves_all_as_it_is(fill, box, interpolation):
+def test_empty_box_leaves_all_as_it_is(box, interpolation):
     images = torch.randn(2, 3, 4, 4)
     before = images.clone()
-    fill(images, torch.full((2, 3, 4, 4), torch.nan), box, interpolation)
+    fill_box(images, torch.full((2, 3, 4, 4), torch.nan), box, interpolation)
     assert torch.equal(images, before)
 
 
-def test_each_sample_has_its_own_box():
-    images = torch.zeros(3, 1, 2, 3)
-    boxes = torch.tensor([[0.0, 0, 1, 2], [1, 1, 3, 2], [1, 0, 1, 2]])
-    fill_boxes(images, image([[5, 6]]).repeat(3, 1, 1, 1), boxes)
-    assert images[:, 0].tolist() == [[[5, 0, 0], [5, 0, 0]], [[0, 0, 0], [0, 5, 6]], [[0, 0, 0], [0, 0, 0]]]
-
-
-@FILLS
 @pytest.mark.parametrize('dtype', DTYPES)
 @pytest.mark.parametrize('size', [(1, 3, 6, 5), (3, 4, 6, 5)])
-def test_memory_format_and_dtype_are_kept(fill, dtype, size):
+def test_memory_format_and_dtype_are_kept(dtype, size):
     images = torch.zeros(size, dtype=dtype).to(memory_format=torch.channels_last)
     strides = images.stride()
     # The history may come from another precision and layout.
-    fill(images, torch.full(size, 3.0), (1, 1, 3, 3))
+    fill_box(images, torch.full(size, 3.0), (1, 1, 3, 3))
     assert images.stride() == strides and images.dtype is dtype
     assert images.sum().item() == size[0] * size[1] * 4 * 3
 
@@ -201,16 +153,9 @@ def cases(draw):
         source = images
     columns = st.lists(st.integers(0, size[1]), min_size=2, max_size=2).map(sorted)
     rows = st.lists(st.integers(0, size[0]), min_size=2, max_size=2).map(sorted)
-    boxes = [[x[0], y[0], x[1], y[1]] for x, y in draw(st.lists(st.tuples(columns, rows), min_size=3, max_size=3))]
+    (x1, x2), (y1, y2) = draw(columns), draw(rows)
     order = draw(st.one_of(st.none(), st.permutations(range(num_samples))))
-    return (
-        images,
-        source,
-        boxes[:num_samples],
-        draw(st.sampled_from(['nearest', 'bilinear'])),
-        draw(st.booleans()),
-        order,
-    )
+    return images, source, (x1, y1, x2, y2), draw(st.sampled_from(['nearest', 'bilinear'])), order
 
 
 def tolerance(expected, dtype, interpolation):
@@ -223,31 +168,10 @@ def tolerance(expected, dtype, interpolation):
 
 @settings(max_examples=300, deadline=None)
 @given(cases())
-def test_fill_boxes_equals_fill_box_of_each_sample(case):
-    images, source, boxes, interpolation, cut, order = case
-    result, original = images.clone(), source.clone()
-    partners = list(range(len(images))) if order is None else order
-    fill_boxes(
-        result,
-        result if source is images else source,
-        torch.tensor(boxes, dtype=torch.float32),
-        interpolation,
-        cut,
-        None if order is None else torch.tensor(order),
-    )
-    for i, (partner, box) in enumerate(zip(partners, boxes)):
-        expected = images[i : i + 1].clone()
-        fill_box(expected, original[partner : partner + 1], box, interpolation, cut)
-        torch.testing.assert_close(result[i : i + 1], expected, **tolerance(expected, images.dtype, interpolation))
-    assert result.stride() == images.stride()
-
-
-@settings(max_examples=300, deadline=None)
-@given(cases())
 def test_fill_box_equals_numpy(case):
-    images, source, boxes, interpolation, cut, order = case
-    expected = numpy_fill(images, source, boxes[0], interpolation, cut, order or range(len(images)))
-    fill_box(images, source, boxes[0], interpolation, cut, None if order is None else torch.tensor(order))
+    images, source, box, interpolation, order = case
+    expected = numpy_fill(images, source, box, interpolation, order or range(len(images)))
+    fill_box(images, source, box, interpolation, None if order is None else torch.tensor(order))
     expected = torch.from_numpy(expected).to(images.dtype)
     torch.testing.assert_close(images, expected, **tolerance(expected, images.dtype, interpolation))
 
@@ -255,13 +179,6 @@ def test_fill_box_equals_numpy(case):
 @pytest.mark.parametrize('source_size', [*range(1, 50), 160, 224])
 def test_nearest_rounds_as_torch_for_every_width(source_size):
     """In a real quotient the pixel i·H'/h may be a whole number, in float32 just less."""
-    num_widths = 224 if source_size > 100 else 64
-    widths = torch.arange(1, num_widths + 1)
-    source = torch.arange(1, source_size + 1, dtype=torch.float32).expand(num_widths, 1, 1, -1)
-    # Box i is i pixels wide and ends with the image.
-    boxes = torch.stack([num_widths - widths, 0 * widths, 0 * widths + num_widths, 0 * widths + 1], 1).float()
-    images = torch.zeros(num_widths, 1, 1, num_widths)
-    fill_boxes(images, source, boxes)
-    for image_row, width in zip(images[:, 0, 0], widths.tolist()):
-        expected = F.interpolate(source[:1], (1, width)).flatten().tolist()
-        assert image_row.tolist() == [0] * (num_widths - width) + expected
+    source = torch.arange(1, source_size + 1, dtype=torch.float32).view(1, 1, 1, -1)
+    for width in range(1, (224 if source_size > 100 else 64) + 1):
+        assert torch.equal(resize(source, (1, width), 'nearest'), F.interpolate(source, (1, width)))

@@ -8,10 +8,10 @@ from mmpretrain.models.heads import MultiLabelLinearClsHead
 from mmpretrain.registry import MODELS
 from scipy.special import log_softmax, softmax
 
-from mmrmix.contrib.batches.label_batch import stack_rows
 from mmrmix.history import mixing_of
 from mmrmix.models import RMHead
-from tests.helpers.heads import AREA_RATIOS, BCE, CELLS, C, K, make_head, make_triple, mixed_case, samples
+from mmrmix.models.heads.labels import stack_rows
+from tests.helpers.heads import AREA_RATIOS, BCE, CELLS, C, K, make_head, make_history, mixed_case, samples
 from tests.helpers.utils import TINY_BACKBONE, build_classifier
 
 
@@ -46,10 +46,10 @@ def test_losses(omega, share_fc):
     assert losses['loss_cls'].item() == pytest.approx(loss_cls, rel=1e-5)
     assert losses['loss_consistency'].item() == pytest.approx(loss_consistency, rel=1e-5)
 
-    triple = head.history.triple
-    assert triple.inputs.data_ptr() == inputs.data_ptr() and torch.equal(triple.scores, scores)
-    np.testing.assert_allclose(triple.logits.numpy(), logits, rtol=1e-5, atol=1e-5)
-    assert not triple.logits.requires_grad
+    past = head.history.batch
+    assert past.inputs.data_ptr() == inputs.data_ptr() and torch.equal(past.scores, scores)
+    np.testing.assert_allclose(past.logits.numpy(), logits, rtol=1e-5, atol=1e-5)
+    assert not past.logits.requires_grad
     # The same batch again, as in SAM: the same losses.
     assert head.loss((feature_map,), data_samples) == losses
 
@@ -63,8 +63,8 @@ def test_omega_zero_has_no_branch():
     logits = linear(head.fc, feature_map.double().numpy().mean((2, 3)))
     expected = -(scores.double().numpy() * log_softmax(logits, axis=1)).sum() / 4
     assert losses['loss_cls'].item() == pytest.approx(expected, rel=1e-5)
-    assert head.history.triple.inputs.data_ptr() == inputs.data_ptr()
-    np.testing.assert_allclose(head.history.triple.logits.numpy(), logits, rtol=1e-5, atol=1e-5)
+    assert head.history.batch.inputs.data_ptr() == inputs.data_ptr()
+    np.testing.assert_allclose(head.history.batch.logits.numpy(), logits, rtol=1e-5, atol=1e-5)
 
 
 def test_state_dict_keys():
@@ -100,7 +100,7 @@ def test_history_is_no_part_of_the_graph():
 @pytest.mark.parametrize('share_fc', [False, True])
 def test_nothing_mixed(labels, share_fc):
     head = make_head(share_fc=share_fc)
-    head.history.triple = triple = make_triple(2)
+    head.history.batch = past = make_history(2)
     scores = np.float32(np.eye(K))[[3, 0, 1]]
     data_samples = samples(scores)
     for sample in data_samples:
@@ -111,7 +111,7 @@ def test_nothing_mixed(labels, share_fc):
     expected = -log_softmax(logits, axis=1)[[0, 1, 2], [3, 0, 1]].mean()
     assert losses['loss_cls'].item() == pytest.approx(expected, rel=1e-5)
     assert losses['loss_consistency'].item() == 0
-    assert head.history.triple is triple
+    assert head.history.batch is past
     sum(losses.values()).backward()
     if not share_fc:
         # Zero, not None: DDP waits for it.
@@ -170,7 +170,8 @@ def test_accuracy(kind):
     scores = torch.eye(6)[labels]
     if kind == 'mixed':
         scores = 0.8 * torch.eye(6)[[0, 0, 1, 2, 1]] + 0.2 * scores
-        head.history.attach(scores, torch.zeros(5, 3, 8, 8), torch.zeros(5, 4), torch.full((5,), 0.8))
+        area_ratios, logits = torch.full((5,), 0.8), torch.zeros(5, 6)
+        head.history.attach(scores, torch.zeros(5, 3, 8, 8), torch.zeros(5, 4), area_ratios, logits)
     data_samples = samples(scores, labels)
     if kind == 'soft labels alone':
         for sample in data_samples:

@@ -91,7 +91,9 @@ def test_unlinked():
     head = RMHead(num_classes=K, in_channels=C)
     with pytest.raises(RuntimeError, match=r'RMHead has no history: .*RMHistoryHook.*link_history'):
         head.loss((torch.zeros(4, C, 4, 4),), samples(torch.eye(K)[:4]))
-    # Inference needs none.
+    # Without the branch it is a plain head; and inference never needs one.
+    baseline = RMHead(num_classes=K, in_channels=C, omega=0)
+    assert set(baseline.loss((torch.zeros(4, C, 4, 4),), samples(torch.eye(K)[:4]))) == {'loss_cls'}
     assert head((torch.zeros(4, C, 4, 4),)).shape == (4, K)
 
 

@@ -6,12 +6,16 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from mmrmix.models.batch_augments.boxes import sample_boxes
+from mmrmix.models.batch_augments.boxes import sample_box
 from mmrmix.models.heads.roi_pooling import gap_and_roi_pool, roi_align_weights
 from tests.helpers.roi_align import roi_align_by_definition
 from tests.helpers.utils import HALF_DTYPES, needs_float16
 
 CLOSE = dict(atol=1e-5, rtol=1e-5)
+
+
+def sample_boxes(generator, num_boxes, image_size, alpha):
+    return np.array([sample_box(generator, image_size, alpha) for _ in range(num_boxes)])
 
 
 def mmcv_roi_align(feature_map, boxes, scale_x, scale_y):

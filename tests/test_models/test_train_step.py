@@ -13,7 +13,7 @@ from scipy.special import log_softmax, softmax
 from torch.testing import assert_close
 
 from mmrmix import link_history
-from mmrmix.models.batch_augments.boxes import sample_boxes
+from mmrmix.models.batch_augments.boxes import sample_box
 from tests.helpers.roi_align import roi_align_by_definition
 from tests.helpers.utils import HALF_DTYPES, build_classifier, make_batch, sgd
 
@@ -51,7 +51,7 @@ SEED = 0
 
 def expected_box(iteration, image_size):
     philox = np.random.Philox(key=[SEED, 0], counter=[0, iteration, 0, 0])
-    return sample_boxes(np.random.Generator(philox), 1, image_size, 0.5)[0].tolist()
+    return list(sample_box(np.random.Generator(philox), image_size, 0.5))
 
 
 def one_hot(data):
@@ -111,12 +111,12 @@ def test_three_steps_equal_numpy(omega, share_fc):
         weights = {name: value.double().numpy().copy() for name, value in model.head.state_dict().items()}
         log = model.train_step(data, optimizer)
 
-        assert np.array_equal(history.triple.inputs.double().numpy(), images)
-        np.testing.assert_allclose(history.triple.scores.numpy(), scores, atol=1e-6)
+        assert np.array_equal(history.batch.inputs.double().numpy(), images)
+        np.testing.assert_allclose(history.batch.scores.numpy(), scores, atol=1e-6)
         logits, loss_cls, loss_consistency = reference.losses(
             feature_maps[t], weights, scores, area_ratio, box, image_size
         )
-        np.testing.assert_allclose(history.triple.logits.numpy(), logits, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(history.batch.logits.numpy(), logits, rtol=1e-5, atol=1e-5)
         assert log['loss_cls'].item() == pytest.approx(loss_cls, abs=1e-5)
         assert log['loss_consistency'].item() == pytest.approx(loss_consistency, abs=1e-5)
         assert log['loss'].item() == pytest.approx(loss_cls + loss_consistency, abs=2e-5)
@@ -137,9 +137,9 @@ def test_backbones(name):
         # Small weights: the first losses are near that of a uniform guess.
         assert log['loss_cls'].item() == pytest.approx(np.log(10), abs=0.5)
         assert (log['loss_consistency'].item() > 0) == (t == 1)
-        assert history.triple.logits.shape == (2, 10)
+        assert history.batch.logits.shape == (2, 10)
     x1, y1, x2, y2 = expected_box(1, (64, 64))
-    share = history.triple.scores[0].max().item()
+    share = history.batch.scores[0].max().item()
     ratio = (x2 - x1) * (y2 - y1) / 4096
     assert share == pytest.approx(1.0, abs=1e-6) or share == pytest.approx(max(ratio, 1 - ratio), abs=1e-6)
 
@@ -154,7 +154,7 @@ def test_gradients(name):
         model.zero_grad()
         data = model.data_preprocessor(make_batch(2, (64, 64)), True)
         sum(model(**data, mode='loss').values()).backward()
-        assert history.triple.inputs.data_ptr() == data['inputs'].data_ptr()
+        assert history.batch.inputs.data_ptr() == data['inputs'].data_ptr()
         gradients = {key: parameter.grad for key, parameter in model.head.named_parameters()}
         assert set(gradients) == {'fc.weight', 'fc.bias', 'fc_roi.weight', 'fc_roi.bias'}
         for key, gradient in gradients.items():
@@ -176,7 +176,7 @@ def run(memory_format=torch.contiguous_format, dtype=torch.float32, num_steps=3,
         with nullcontext() if dtype is torch.float32 else torch.autocast('cpu', dtype=dtype):
             log = model.train_step(data, optimizer)
         logs.append([log['loss_cls'].item(), log['loss_consistency'].item()])
-    return np.array(logs), history.triple
+    return np.array(logs), history.batch
 
 
 @pytest.mark.parametrize('per_sample', [False, True])
@@ -213,11 +213,11 @@ def test_gradient_accumulation():
         model.train_step(data, optimizer)
         assert torch.equal(weight, model.head.fc.weight) == (t % 2 == 0)
         assert history.iteration == t + 1
-        np.testing.assert_allclose(history.triple.scores.numpy(), scores, atol=1e-6)
+        np.testing.assert_allclose(history.batch.scores.numpy(), scores, atol=1e-6)
         outside = torch.ones(24, 20, dtype=torch.bool)
         if t:
             outside[y1:y2, x1:x2] = False
-        assert torch.equal(history.triple.inputs[:, :, outside], data['inputs'][:, :, outside])
+        assert torch.equal(history.batch.inputs[:, :, outside], data['inputs'][:, :, outside])
 
 
 @pytest.mark.parametrize('copy_model', [copy.deepcopy, ExponentialMovingAverage], ids=['deepcopy', 'EMA'])
@@ -225,7 +225,7 @@ def test_copy_has_a_history_of_its_own(copy_model):
     model = build_classifier()
     history = link_history(model, seed=SEED)
     model.train_step(make_batch(), sgd(model))
-    triple = history.triple
+    triple = history.batch
     copied = copy_model(model)
     copied = getattr(copied, 'module', copied)
 
@@ -240,7 +240,7 @@ def test_copy_has_a_history_of_its_own(copy_model):
     # Training the copy does not touch the original's history.
     copied.requires_grad_(True)
     copied.train_step(make_batch(), sgd(copied))
-    assert history.triple is triple and other.triple.inputs is not triple.inputs
+    assert history.batch is triple and other.triple.inputs is not triple.inputs
 
 
 def test_compiled_model_keeps_the_history():
@@ -258,5 +258,5 @@ def test_compiled_model_keeps_the_history():
             model.data_preprocessor.batch_augments = None if i == 3 else augment
             logs.append(model.train_step(copy.deepcopy(data), sgd(model)))
         assert_close(*logs, rtol=1e-4, atol=1e-6)
-        assert_close(plain.head.history.triple, compiled.head.history.triple, rtol=1e-4, atol=1e-5)
+        assert_close(plain.head.history.batch, compiled.head.history.batch, rtol=1e-4, atol=1e-5)
     assert logs[0]['loss_consistency'] > 0

@@ -35,7 +35,7 @@ def batch_labels(
         return packed
     label = score = None
     if 'gt_score' in data_samples[0]:
-        score = _stack([sample.gt_score for sample in data_samples])
+        score = stack_rows([sample.gt_score for sample in data_samples])
     if 'gt_label' in data_samples[0] and not is_multi_label:
         labels = [sample.gt_label for sample in data_samples]
         wrong = next((label for label in labels if label.numel() != 1), None)
@@ -52,12 +52,22 @@ def batch_labels(
     return label, score
 
 
-def _stack(rows: Sequence[Tensor]) -> Tensor:
+def stack_rows(rows: Sequence[Tensor]) -> Tensor:
     """``torch.stack``, but the very tensor that the rows were taken from where they are all of it.
 
     Preprocessors hand out the rows of the labels that augments return, one to
     each sample; :func:`mmrmix.history.mixing_of` needs the tensor itself. A
     view knows it as ``_base``; torch has no public name for that.
+
+    Args:
+        rows (Sequence[Tensor]): N tensors ``(K,)``.
+
+    Returns:
+        Tensor: ``(N, K)``.
+
+    Raises:
+        ValueError: If they are a part of a batch that RecursiveMix mixed, or
+            all of it in another order.
     """
     whole = rows[0]._base
     if whole is not None and whole.shape == (len(rows), *rows[0].shape) and whole.is_contiguous():

@@ -8,6 +8,7 @@ from mmpretrain.models import ClsDataPreprocessor
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from mmrmix.contrib import BatchDataPreprocessor, LabelBatch
+from mmrmix.models.heads.labels import batch_labels
 
 PACK = [dict(type='PackInputs')]
 RESIZED = [dict(type='Resize', scale=(20, 20)), *PACK]
@@ -45,20 +46,28 @@ def test_pinned_batches_are_the_loaded_ones(data, collate, preprocessor):
 def test_pinned_labels():
     batch = LabelBatch(torch.tensor([3, 1]), torch.rand(2, 4), sample_idx=[7, 9])
     pinned = pin_memory(batch)
-    assert isinstance(pinned, LabelBatch) and isinstance(pinned.gt_label, torch.Tensor)
-    assert torch.equal(pinned.gt_label, batch.gt_label) and torch.equal(pinned.gt_score, batch.gt_score)
+    assert isinstance(pinned, LabelBatch)
+    assert all(torch.equal(tensor, other) for tensor, other in zip(pinned.packed, batch.packed))
     assert pinned.sample_idx == [7, 9]
 
 
 def test_labels_have_one_truth():
     batch = LabelBatch(torch.tensor([3, 1]))
+    assert batch.packed.gt_label.tolist() == [3, 1] and batch.packed.gt_score is None
     score = torch.tensor([[0.0, 0.5, 0.5], [1.0, 0.0, 0.0]])
     for sample, row in zip(batch, score):
         sample.set_gt_score(row)
-    assert torch.equal(batch.gt_score, score) and batch.gt_label.tolist() == [3, 1]
+    # The samples are the labels from now on.
+    assert batch.packed is None and len(batch) == 2
     batch[1].set_gt_label(2)
-    assert batch.gt_label.tolist() == [3, 2] and len(batch) == 2
-    assert torch.equal(batch.to('cpu').gt_score, score)
+    label, found = batch_labels(batch)
+    assert torch.equal(found, score) and label.tolist() == [3, 2]
+    with pytest.raises(RuntimeError, match='These labels are unpacked'):
+        batch.to('cpu')
+    # Preprocessors see them, too.
+    data = dict(inputs=torch.zeros(2, 1, 4, 4, dtype=torch.uint8), data_samples=batch)
+    result = BatchDataPreprocessor(num_classes=3, to_onehot=True)(data, True)
+    assert torch.equal(batch_labels(result['data_samples'])[1], score)
 
 
 def test_a_switched_pipeline_counts(data):

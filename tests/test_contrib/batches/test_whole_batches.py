@@ -20,6 +20,7 @@ from mmrmix import RMHistory
 from mmrmix.contrib import CIFAR10, CIFAR100, BatchDataPreprocessor, FashionMNIST, LabelBatch, collate_whole_batch
 from mmrmix.contrib.batch_data_preprocessor import crop_flip, random_crop_flip
 from mmrmix.models import RecursiveMix, RMHead
+from mmrmix.models.heads.labels import batch_labels
 from tests.helpers import synthetic
 
 PACK = [dict(type='PackInputs')]
@@ -193,7 +194,7 @@ class TestPreprocessor:
     def test_batch_augments_as_mmpretrains(self, augment):
         settings = dict(num_classes=10, batch_augments=dict(augments=augment), **STATISTICS)
         data = dict(inputs=torch.randint(255, (6, 1, 8, 8), dtype=torch.uint8), data_samples=labelled(6))
-        whole = dict(data, data_samples=LabelBatch.collect(data['data_samples']))
+        whole = dict(data, data_samples=LabelBatch(batch_labels(data['data_samples'])[0]))
         results = []
         for preprocessor in (BatchDataPreprocessor(**settings), ClsDataPreprocessor(**settings)):
             for batch in (data, whole):
@@ -202,8 +203,7 @@ class TestPreprocessor:
                 results.append(preprocessor(deepcopy(batch), True))
         for result in results[:3]:
             assert torch.equal(result['inputs'], results[3]['inputs'])
-            scores = [sample.gt_score for sample in result['data_samples']]
-            assert torch.equal(torch.stack(scores), results[3]['data_samples'].gt_score)
+            assert torch.equal(*(batch_labels(each['data_samples'])[1] for each in (result, results[3])))
 
     def test_crops_before_it_normalises_and_only_in_training(self):
         preprocessor = BatchDataPreprocessor(crop_padding=3, flip_prob=0.5, **STATISTICS)
@@ -259,7 +259,7 @@ class TestPreprocessor:
         ).to('meta')
         data = dict(inputs=torch.zeros(4, 1, 8, 8, dtype=torch.uint8), data_samples=LabelBatch(torch.zeros(4).long()))
         result = preprocessor(data, True)
-        assert result['inputs'].is_meta and result['data_samples'].gt_score.is_meta
+        assert result['inputs'].is_meta and result['data_samples'].packed.gt_score.is_meta
 
 
 class TestLabelBatch:
@@ -273,15 +273,17 @@ class TestLabelBatch:
         assert [sample.sample_idx for sample in batch] == [7, 9]
         assert 'gt_score' not in LabelBatch(label)[0] and 'gt_label' not in LabelBatch(None, score)[0]
 
-    def test_collect_and_back(self):
+    def test_labels_of_samples(self):
         samples = labelled(3)
-        batch = LabelBatch.collect(samples)
-        assert LabelBatch.collect(batch) is batch
-        assert batch.gt_score is None
-        assert batch.gt_label.tolist() == [sample.gt_label.item() for sample in samples]
+        label, score = batch_labels(samples)
+        assert score is None and label.tolist() == [sample.gt_label.item() for sample in samples]
         for sample in samples:
             sample.set_gt_score(torch.rand(4))
-        assert torch.equal(LabelBatch.collect(samples).gt_score[2], samples[2].gt_score)
+        assert torch.equal(batch_labels(samples)[1][2], samples[2].gt_score)
+        # Packed or not, they are the same.
+        batch = LabelBatch(*batch_labels(samples))
+        assert batch_labels(batch) is batch.packed
+        assert all(map(torch.equal, batch_labels(batch), batch_labels([*batch])))
 
     @pytest.mark.parametrize('with_score', [False, True])
     @pytest.mark.parametrize('head', [LinearClsHead, RMHead])

@@ -84,7 +84,7 @@ def test_channels_last(tmp_path, model, collate):
     assert runner.model.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last)
     if collate == 'default_collate':
         # The history is what the network saw, not another copy of it.
-        assert hooks['Recorder'].history(runner).triple.inputs.data_ptr() == last.data_ptr()
+        assert hooks['Recorder'].history(runner).batch.inputs.data_ptr() == last.data_ptr()
 
 
 def test_channels_last_once(tmp_path):
@@ -141,7 +141,7 @@ def test_compiled_once(tmp_path, hooks, model):
     assert 0 < graphs[0] <= 5
     assert graphs[1:] == [graphs[1]] * 4
     # The history went on inside the compiled part.
-    assert by_name['Recorder'].history(runner).triple is not None
+    assert by_name['Recorder'].history(runner).batch is not None
 
 
 def test_all_at_once_in_bfloat16(tmp_path):
