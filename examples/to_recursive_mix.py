@@ -136,9 +136,8 @@ def feature_shape(cfg: Config) -> Tuple[int, ...]:
     """Shape of the features of two square images; (2, C, h, w) if they are a map."""
     backbone = MODELS.build(deepcopy(cfg.model.backbone))
     backbone.eval()
-    size = crop_size(cfg)
     with torch.no_grad():
-        features = backbone(torch.zeros(2, cfg.model.backbone.get('in_channels', 3), size, size))
+        features = backbone(torch.zeros(2, cfg.model.backbone.get('in_channels', 3), *[crop_size(cfg)] * 2))
     return tuple(getattr(features[-1], 'shape', ()))
 
 
