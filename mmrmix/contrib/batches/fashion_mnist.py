@@ -1,10 +1,10 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 import gzip
-import shutil
 from pathlib import Path
 
 from mmpretrain.datasets import FashionMNIST as _FashionMNIST
 
+from mmrmix.contrib.checkpoints.files import AtomicLocalBackend
 from mmrmix.registry import DATASETS
 
 from .download import not_downloaded
@@ -72,12 +72,6 @@ def unpack_archives(folder: Path, root: Path) -> bool:
     """
     if not all((folder / name).is_file() for name in ARCHIVES):
         return False
-    root.mkdir(parents=True, exist_ok=True)
     for name in ARCHIVES:
-        target = root / Path(name).stem
-        # Renamed when complete: an interrupted run leaves no half file behind.
-        partial = root / f'{target.name}.part'
-        with gzip.open(folder / name) as source, partial.open('wb') as sink:
-            shutil.copyfileobj(source, sink)
-        partial.replace(target)
+        AtomicLocalBackend().put(gzip.decompress((folder / name).read_bytes()), root / Path(name).stem)
     return True

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""What the tools show: a short header, progress, and errors as sentences. The log file has everything."""
+"""What the tools show on the screen: a short header, progress and errors as sentences. The log file has everything."""
 
 import logging
 import sys
