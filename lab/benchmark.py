@@ -117,7 +117,7 @@ def report(out: Path) -> str:
         '',
         'Written by `make benchmark` (on a GPU: `make benchmark DEVICE=cuda`). All contenders of a table run in one '
         'process, in turns; a ratio is the median over the turns of the quotient with the row that has ratio 1 (in '
-        'brackets: quartiles). What limits a real training, and what to do about it, is in [speed.md](speed.md).',
+        'brackets: quartiles). [speed.md](speed.md) explains the bottlenecks of a real run and how to remove them.',
         '',
     ]
     for device, heading in DEVICES.items():

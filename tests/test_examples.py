@@ -43,7 +43,7 @@ class TestCustomLoop:
         torch.manual_seed(1)
         logs = [reference.train().train_step(batch, wrapper) for batch in loader]
         assert [{name: log[name].item() for name in losses[0]} for log in logs] == losses
-        assert torch.equal(history.batch.logits, its_history.triple.logits)
+        assert torch.equal(history.batch.logits, its_history.batch.logits)
         its_state = reference.state_dict()
         assert all(torch.equal(value, its_state[name]) for name, value in model.state_dict().items())
 
@@ -71,7 +71,7 @@ class TestCustomLoop:
         resumed = run('resumed.pth', 2, '--resume', tmp_path / 'broken.pth')
         assert 'epoch 2' in capsys.readouterr().out.splitlines()[-1]
         assert (resumed['epoch'], resumed['iteration']) == (unbroken['epoch'], unbroken['iteration']) == (2, 8)
-        for part in ('state_dict', 'triple'):
+        for part in ('state_dict', 'history'):
             assert all(torch.equal(value, resumed[part][name]) for name, value in unbroken[part].items())
 
 

@@ -45,9 +45,9 @@ def train(rank, **model):
     steps = []
     attach = history.attach
 
-    def record(scores, inputs, boxes, area_ratios):
+    def record(scores, inputs, boxes, area_ratios, history_logits):
         steps[-1].update(rm=True, box=boxes[0].tolist(), ratio=area_ratios[0].item())
-        attach(scores, inputs, boxes, area_ratios)
+        attach(scores, inputs, boxes, area_ratios, history_logits)
 
     history.attach = record
     torch.manual_seed(100 + rank)

@@ -75,7 +75,7 @@ def online_resources(pages):
 
 def public_names():
     """Python names of what the package and README's table offer."""
-    (table,) = re.findall(r'^## What is what$(.+?)^## ', (ROOT / 'README.md').read_text() + '\n## ', re.DOTALL | re.M)
+    (table,) = re.findall(r'^## Components$(.+?)^## ', (ROOT / 'README.md').read_text() + '\n## ', re.DOTALL | re.M)
     cells = [line.split('|')[1] for line in table.splitlines() if line.startswith('| `')]
     registered = {}
     for name in registry.__all__:

@@ -177,6 +177,6 @@ class TestErrors:
 
 
 def test_repr_is_what_the_log_shows():
-    assert repr(RecursiveMix(alpha=0.25, cut=True)) == (
-        "RecursiveMix(alpha=0.25, interpolation='nearest', with_history=True, cut=True, per_sample=False)"
+    assert repr(RecursiveMix(alpha=0.25, with_history=False)) == (
+        "RecursiveMix(alpha=0.25, interpolation='nearest', with_history=False)"
     )

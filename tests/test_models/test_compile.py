@@ -48,7 +48,7 @@ def test_two_graphs_from_the_first_iteration_on(head):
     assert trainer.history.batch is not None
 
 
-@pytest.mark.parametrize('augment', [dict(per_sample=True), dict(cut=True, interpolation='bilinear')], ids=str)
+@pytest.mark.parametrize('augment', [dict(with_history=False), dict(interpolation='bilinear')], ids=str)
 def test_two_graphs_for_every_way_to_paste(augment):
     trainer, counter = compiled_trainer('eager', augments=dict(type='mmrmix.RecursiveMix', **augment))
     for _ in range(4):

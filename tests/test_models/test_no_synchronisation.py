@@ -23,7 +23,7 @@ from mmrmix.models import RecursiveMix, RMHead
 
 @pytest.mark.parametrize('share_fc', [False, True])
 @pytest.mark.parametrize('interpolation', ['nearest', 'bilinear'])
-@pytest.mark.parametrize('options', [dict(), dict(per_sample=True), dict(cut=True)], ids=str)
+@pytest.mark.parametrize('options', [dict(), dict(interpolation='bilinear'), dict(with_history=False)], ids=str)
 def test_step_on_the_meta_device(options, interpolation, share_fc):
     augment = RecursiveMix(interpolation=interpolation, **options)
     head = RMHead(num_classes=10, in_channels=8, share_fc=share_fc, cal_acc=True, topk=(1, 5)).to('meta')
