@@ -97,7 +97,7 @@ def build_runner(cfg: Config, verbose: bool = False) -> Runner:
 
     Raises:
         OSError: If the work dir cannot be written to.
-        ValueError: For a launcher other than ``'pytorch'`` without a GPU.
+        ValueError: Without a GPU, if the launcher is not ``'pytorch'``.
     """
     check_writable(cfg.work_dir)
     num_replaced = 0
