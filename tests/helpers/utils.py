@@ -63,6 +63,11 @@ def make_batch(num_samples: int = 4, image_size: tuple = (16, 16), num_classes: 
     )
 
 
+def labelled(num_samples: int, num_classes: int = 10) -> list:
+    """Data samples with a random label each."""
+    return [DataSample().set_gt_label(int(label)) for label in torch.randint(num_classes, (num_samples,))]
+
+
 def sgd(model: nn.Module, lr: float = 0.1) -> OptimWrapper:
     """A plain optimiser wrapper for ``model.train_step``."""
     return OptimWrapper(torch.optim.SGD(model.parameters(), lr=lr))

@@ -1,14 +1,10 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from pathlib import Path
+"""ClippedLighting: mmcv's lighting, rounded, without wrapping around."""
 
 import mmcv
 import numpy as np
 import pytest
 from mmpretrain.registry import TRANSFORMS
-
-from mmrmix.contrib import FashionMNIST
-from mmrmix.contrib.batches.fashion_mnist import ARCHIVES, unpack_archives
-from tests.helpers import synthetic
 
 PCA = dict(
     eigval=[55.4625, 4.7940, 1.1475],
@@ -89,24 +85,3 @@ def test_other_keys_stay():
     results = transform(dict(img=noise_image(), gt_label=3, img_shape=(24, 32)))
     assert sorted(results) == ['gt_label', 'img', 'img_shape']
     assert (results['gt_label'], results['img_shape']) == (3, (24, 32))
-
-
-class TestFashionMNIST:
-    def test_finds_the_debian_package(self, tmp_path):
-        package = synthetic.fashion_mnist(tmp_path / 'package', 20, 10, suffix='.gz')
-        train = FashionMNIST(str(tmp_path / 'data'), package_folder=str(package))
-        test = FashionMNIST(str(tmp_path / 'data'), split='test', package_folder=str(package))
-        # mmpretrain's class gives 20 for both.
-        assert (len(train), len(test)) == (20, 10)
-        assert train[13]['gt_label'] == 3
-        assert train[13]['img'][2 * 3 + 4].tolist() == [250] * 28
-        plain = synthetic.fashion_mnist(tmp_path / 'plain', 20, 10)
-        assert {file.name for file in plain.iterdir()} == {file.name for file in (tmp_path / 'data').iterdir()}
-
-    def test_half_an_archive_leaves_no_half_file(self, tmp_path):
-        package = synthetic.fashion_mnist(tmp_path / 'package', 20, 10, suffix='.gz')
-        archive = package / ARCHIVES[0]
-        archive.write_bytes(archive.read_bytes()[:-40])
-        with pytest.raises(EOFError):
-            unpack_archives(package, tmp_path / 'data')
-        assert not (tmp_path / 'data' / Path(ARCHIVES[0]).stem).exists()

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Processes that die, hang, or are killed and resumed: real ones, started as a user starts them."""
+"""Processes that die or hang, and two nodes: real ones, started as a user starts them."""
 
 import signal
 import time
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.helpers.paths import DEMO, PYTHON, ROOT
-from tests.helpers.processes import free_port, options, run, running
+from tests.helpers.processes import free_port, options, running
 
 TIMEOUT = 6
 LOCAL = dict(MASTER_ADDR='127.0.0.1', GLOO_SOCKET_IFNAME='lo')
@@ -57,15 +57,3 @@ def test_two_nodes(data, tmp_path):
     assert torch.load(tmp_path / 'run/epoch_1.pth', weights_only=False)['meta']['iter'] == 2
     # One log folder: both nodes agree on its name.
     assert len(list((tmp_path / 'run').glob('2*'))) == 1
-
-
-@pytest.mark.slow
-def test_crash_test(data, tmp_path):
-    """The soak script itself, with one kill."""
-    command = [PYTHON, ROOT / 'lab/crash_test.py', DEMO, '--kills', 1, '--seed', 3]
-    command += ['--work-dir', tmp_path / 'run', '--out', tmp_path / 'table.md', *options(data, epochs=25)]
-    assert 'Kills: 1. Everything is equal.' in run(*command, 'custom_hooks.0.reset=None')
-    _, _, *rows = (tmp_path / 'table.md').read_text().splitlines()
-    assert [row.split(' | ')[0] for row in rows] == ['| 1', '| end', '| end']
-    assert all('| yes |' in row for row in rows)
-    assert 'exists already: remove it, or choose another' in run(*command, expect=1)

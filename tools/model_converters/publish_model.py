@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from mmrmix.contrib.checkpoints.data_only import load_data
-from mmrmix.contrib.checkpoints.files import AtomicLocalBackend
+from mmrmix.contrib.checkpoints.files import write_atomically
 from mmrmix.contrib.cli.screen import errors_as_sentences
 from mmrmix.models.heads.deployed import without_fc_roi
 
@@ -74,7 +74,7 @@ def main() -> None:
     content = buffer.getvalue()
     # Not with_suffix: names such as model_v1.2 have no suffix.
     path = args.out.with_name(f'{args.out.name.removesuffix(".pth")}-{hashlib.sha256(content).hexdigest()[:8]}.pth')
-    AtomicLocalBackend().put(content, path)
+    write_atomically(path, content)
     sizes = [f'{file.stat().st_size / 1e6:.1f} MB' for file in (args.checkpoint, path)]
     print(f'Parameters: {millions(checkpoint["state_dict"])} → {millions(published["state_dict"])}')
     print(f'File: {" → ".join(sizes)}, {path}')

@@ -83,7 +83,7 @@ def check_resumable(
     """
     needed = [key for key in ENTRIES if key != 'param_schedulers' or schedulers]
     missing = [ENTRIES[key] for key in needed if not isinstance(checkpoint, dict) or key not in checkpoint]
-    start = f'start a new training from its weights: without --resume, --cfg-options load_from={source}'
+    start = f'start a new run from its weights: without --resume, --cfg-options load_from={source}'
     if missing:
         raise ValueError(
             f'{source} has no {", ".join(missing)}, so a run cannot resume from it (best_*.pth and published '
@@ -99,7 +99,7 @@ def check_resumable(
         )
     if differences:
         raise ValueError(
-            f'{source} does not fit this training, and nothing was loaded: {"; ".join(differences)}. Resume with the '
+            f'{source} does not match this run, and nothing was loaded: {"; ".join(differences)}. Resume with the '
             f'config that it was trained with, or {start}.'
         )
 
