@@ -21,6 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from mmrmix import link_history
 from mmrmix.contrib import BatchDataPreprocessor, ChannelsLastHook, LabelBatch
+from mmrmix.models.heads.deployed import without_fc_roi
 
 from .timing import Settings, Table, times
 
@@ -191,8 +192,8 @@ def costs(settings: Settings, tables: List[Table]) -> List[Table]:
     for name, method in (('baseline', 'baseline'), ('RecursiveMix, training', 'RecursiveMix')):
         model, _ = build(workload, method, FLOAT32, settings)
         rows[name] = [sum(parameter.numel() for parameter in model.parameters()) / 1e6]
-    deployed = [parameter.numel() for key, parameter in model.named_parameters() if 'fc_roi' not in key]
-    rows['RecursiveMix, deployed'] = [sum(deployed) / 1e6]
+    deployed = without_fc_roi(dict(model.named_parameters())).values()
+    rows['RecursiveMix, deployed'] = [sum(parameter.numel() for parameter in deployed) / 1e6]
     result = [Table('Table 10: parameters', 'million', 'baseline', rows, note='Paper: 25.56, 27.61 and 25.56.')]
     shape = (3, workload.image_size, workload.image_size)
     flops = {}
