@@ -17,9 +17,9 @@ from typing import Dict, List, Tuple
 
 import torch
 from mmpretrain import get_model
-from mmrmix.models.pretrained_backbone import mismatches
 from torch import Tensor
 
+from mmrmix.contrib.backbones.pretrained_backbone import mismatches
 from mmrmix.contrib.checkpoints.data_only import load_data
 from mmrmix.contrib.cli.cfg_options import read_config
 from mmrmix.contrib.cli.screen import errors_as_sentences
