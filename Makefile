@@ -55,7 +55,7 @@ env-full: env  ## Create the full environment: mmcv with operators, mmdet, mmseg
 	    CFLAGS=-g0 MAX_JOBS=$$(nproc) $(PIP) --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv && \
 	    $(PY) -c 'import mmcv.ops'; }
 	@$(HAS) mmdet mmseg || $(PIP) -r requirements/onedl.txt
-	@$(HAS) pytest xdist hypothesis ruff scipy modelindex onnx skimage pytorch_grad_cam tensorboard playwright check_jsonschema || $(PIP) -r requirements/tests.txt
+	@$(HAS) pytest xdist hypothesis ruff pandas scipy psutil jinja2 modelindex onnx skimage pytorch_grad_cam tensorboard playwright check_jsonschema || $(PIP) -r requirements/tests.txt
 	@$(HAS) sphinx myst_parser furo || $(PIP) -r requirements/docs.txt
 
 demo: env  ## Train RecursiveMix on Fashion-MNIST, evaluate, plot

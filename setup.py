@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Packaging. torch and the mm packages are no requirements: see README, "Installation"."""
+"""Packaging. torch and the mm packages are not listed as requirements: see README, "Installation"."""
 
 import re
 from pathlib import Path
@@ -11,22 +11,22 @@ ROOT = Path(__file__).parent
 
 
 def version() -> str:
-    """The version, without importing the package."""
+    """Read the version without importing the package."""
     return re.search(r"__version__ = '(.+)'", (ROOT / 'mmrmix/version.py').read_text()).group(1)
 
 
 def check_links() -> None:
-    """Stop where a checkout or an archive tool wrote links as text files: configs and tools would be left out."""
+    """Exit if git or an archive tool has written links as text files: the wheel would lack configs and tools."""
     for name in ('configs', 'tools'):
         if not (ROOT / 'mmrmix/.mim' / name).is_dir():
             raise SystemExit(
-                f'mmrmix/.mim/{name} is not a link to the folder {name}, so configs and tools cannot be packed: '
+                f'mmrmix/.mim/{name} is not a link to the folder {name}, so configs and tools cannot be packaged: '
                 'clone with `git clone -c core.symlinks=true`, or unpack with a tool that restores symbolic links.'
             )
 
 
 def requirements(name: str) -> List[str]:
-    """Lines of a requirements file without comments."""
+    """Read a requirements file without its comments."""
     lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
     return [line for line in lines if line and not line.startswith('#')]
 
@@ -42,7 +42,7 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     keywords='computer vision, image classification, data augmentation, RecursiveMix, OpenMMLab',
-    # Only the versions of Python that the tests have passed with.
+    # Python versions that the tests have passed with.
     classifiers=[
         'Development Status :: 4 - Beta',
         'Intended Audience :: Science/Research',
@@ -53,11 +53,11 @@ setup(
         'Programming Language :: Python :: 3.12',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
-    # What the forks need.
+    # Required by the forks.
     python_requires='>=3.10',
     packages=find_packages(include=['mmrmix', 'mmrmix.*']),
-    # mmrmix/.mim holds links to configs, tools and model-index.yml; they are
-    # followed when a wheel is built.
+    # mmrmix/.mim contains links to configs, tools and model-index.yml, which a
+    # wheel resolves.
     include_package_data=True,
     install_requires=requirements('runtime'),
     extras_require={

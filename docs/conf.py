@@ -21,6 +21,7 @@ extensions = [
     'myst_parser',
     'sphinx.ext.autodoc',
     'sphinx.ext.napoleon',
+    'sphinx.ext.viewcode',
     'mathml',
     'registry_names',
     'source_pages',
@@ -70,7 +71,7 @@ toc_object_entries_show_parents = 'hide'
 nitpick_ignore_regex = [
     (r'py:.*', r'(abc|collections|mmengine|mmpretrain|numpy|torch)\..*'),
     # In types of attributes.
-    (r'py:class', r'DataSample|Tensor|optional'),
+    (r'py:class', r'DataLoader|DataSample|Tensor|nn\.Module|optional'),
 ]
 
 html_theme = 'furo'

@@ -23,7 +23,7 @@ from mmrmix.history import HistoryBatch
 MODEL = dict(
     type='ImageClassifier',
     data_preprocessor=dict(
-        # Any data preprocessor of mmpretrain's does; this one crops and flips, too.
+        # Any data preprocessor of mmpretrain works; this one also crops and flips.
         type='mmrmix.BatchDataPreprocessor', num_classes=10, mean=[72.94], std=[90.02], crop_padding=2, flip_prob=0.5
     ),
     backbone=dict(
@@ -45,16 +45,16 @@ def build_loader(folder: str, split: str) -> DataLoader:
 def train_epoch(model: nn.Module, loader: DataLoader, optimizer: Optimizer, history: RMHistory) -> Iterator[dict]:
     """Train for an epoch; yields the losses of each step, as numbers."""
     model.train()
-    # The authors start every epoch without history. Leave it out for the paper's formula.
+    # The authors start every epoch without history. Remove this line for the paper's formula.
     history.clear()
     for data in loader:
         # 1. The data preprocessor mixes the batch with the last one; its labels carry box and λ to the head.
         data = model.data_preprocessor(data, training=True)
         # 2. The head computes the losses, and makes the batch and its own predictions the new history. It recognises
-        #    a batch by its labels, so batches may be prepared ahead, or skipped.
+        #    a batch by its labels, so batches may be prepared ahead or skipped.
         losses = model(**data, mode='loss')
         optimizer.zero_grad()
-        # 3. Entries that do not begin with "loss" (accuracies) are for the log.
+        # 3. Entries that do not begin with "loss" (accuracies) are only for the log.
         sum(value for name, value in losses.items() if name.startswith('loss')).backward()
         optimizer.step()
         yield {name: value.item() for name, value in losses.items()}
@@ -74,7 +74,7 @@ def evaluate(model: nn.Module, loader: DataLoader) -> float:
 
 def save(path: Path, epoch: int, model: nn.Module, optimizer: Optimizer, history: RMHistory) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Boxes are a function of the iteration, so its number is all that they need. The batch is of use only where
+    # Boxes are a function of the iteration, so its number is all that they need. The batch is only needed if
     # train_epoch does not clear the history.
     batch = history.batch and history.batch._asdict()
     state = dict(epoch=epoch, iteration=history.iteration, history=batch)
@@ -82,7 +82,7 @@ def save(path: Path, epoch: int, model: nn.Module, optimizer: Optimizer, history
 
 
 def resume(path: Path, model: nn.Module, optimizer: Optimizer, history: RMHistory) -> int:
-    """Go on from a checkpoint; returns the number of epochs that are done."""
+    """Restore a checkpoint; returns the number of epochs that are done."""
     checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     model.load_state_dict(checkpoint['state_dict'])
     optimizer.load_state_dict(checkpoint['optimizer'])
@@ -100,25 +100,25 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--epochs', type=int, default=4)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--out', type=Path, default=Path('work_dirs/custom_loop.pth'), help='the checkpoint')
-    parser.add_argument('--resume', type=Path, help='checkpoint to go on from')
+    parser.add_argument('--resume', type=Path, help='checkpoint to resume from')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    MMLogger.get_instance('custom_loop', log_level='WARNING')  # Or mmengine prints how it initialises each weight.
+    MMLogger.get_instance('custom_loop', log_level='WARNING')  # Otherwise mmengine logs how it initialises each weight.
     torch.manual_seed(args.seed)
     model = MODELS.build(MODEL)
     model.init_weights()
     model.to(args.device)
     optimizer = SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
-    # Gives augment and head one history. Once, before the loop; the seed is that of the boxes.
+    # Once, before the loop: augment and head share one history. The seed is that of the boxes.
     history = link_history(model, seed=args.seed)
     done = resume(args.resume, model, optimizer, history) if args.resume else 0
     train_loader, test_loader = build_loader(args.data, 'train'), build_loader(args.data, 'test')
     for epoch in range(done, args.epochs):
-        # An epoch's order and crops depend on its number alone, so a resumed training is the unbroken one.
+        # An epoch's order and crops depend on its number alone, so a resumed run equals an uninterrupted one.
         torch.manual_seed(args.seed + epoch)
         *_, losses = train_epoch(model, train_loader, optimizer, history)
         print(f'epoch {epoch + 1}: last losses {losses}, accuracy {evaluate(model, test_loader):.2f} %')

@@ -6,26 +6,28 @@ python examples/to_recursive_mix.py my_config.py my_config_rm.py --alpha 0.3 --k
 python examples/to_recursive_mix.py mmpretrain::vision_transformer/vit-base-p16_64xb64_in1k.py vit-rm.py \
     --cfg-options model.backbone.out_type=featmap
 
-The new config inherits the old one and says only what differs.
+The new config inherits the old one and contains only what differs.
 """
 
 import argparse
 import os
-import sys
 from copy import deepcopy
+from inspect import signature
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
+from mmpretrain import get_model
 from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmrmix import config_path, link_history
 from mmrmix.contrib.cli.cfg_options import CfgOptions, read_config
+from mmrmix.contrib.cli.screen import errors_as_sentences
 
-# Heads that are one linear layer with softmax, as RMHead is.
+# Heads that are one linear layer with softmax, like RMHead.
 LINEAR_HEADS = ('LinearClsHead', 'VisionTransformerClsHead', 'MultiLabelLinearClsHead')
 HEAD_SETTINGS = ('num_classes', 'in_channels', 'loss', 'topk', 'cal_acc', 'init_cfg')
 TRAIN = Path(__file__).parents[1] / 'tools/train.py'
@@ -34,30 +36,24 @@ MULTI_LABEL = ('MultiLabel', 'CSRA', 'VOC', 'AveragePrecision')
 
 
 class Code(str):
-    """Text that stands in the config as it is, without quotation marks."""
+    """An expression of the config, written without quotation marks."""
 
     __repr__ = str.__str__
 
 
-class Mixing(NamedTuple):
-    """Where a config says how batches are mixed, and what: a dict with augments and probs, None, or nothing (...)."""
-
-    path: Tuple[str, ...]
-    content: Any
-
-
-def mixing_of(cfg: Config) -> Mixing:
-    """What stands in the data preprocessor wins over ``train_cfg``, even None."""
+def mixing_setting(cfg: Config) -> Tuple[Tuple[str, ...], Any]:
+    """Keys and value of the setting that mixes batches; the value is ... if there is none."""
+    # batch_augments of the data preprocessor, even None, overrides train_cfg.
     folder = ('model', 'data_preprocessor') if cfg.model.get('data_preprocessor') else ('data_preprocessor',)
-    content = ((cfg.model if len(folder) > 1 else cfg).get('data_preprocessor') or {}).get('batch_augments', ...)
-    if content is not ...:
-        return Mixing((*folder, 'batch_augments'), content)
-    return Mixing(('model', 'train_cfg'), cfg.model.get('train_cfg', ...))
+    value = ((cfg.model if len(folder) > 1 else cfg).get('data_preprocessor') or {}).get('batch_augments', ...)
+    if value is not ...:
+        return (*folder, 'batch_augments'), value
+    return ('model', 'train_cfg'), cfg.model.get('train_cfg', ...)
 
 
-def augments_of(content: Any) -> Any:
-    """The augments of a :class:`Mixing`."""
-    return content.get('augments') if isinstance(content, dict) else None
+def augments_of(value: Any) -> Any:
+    """Augments of the value of :func:`mixing_setting`."""
+    return value.get('augments') if isinstance(value, dict) else None
 
 
 def name_of(part: Any) -> str:
@@ -70,10 +66,10 @@ def as_list(value: Any) -> list:
 
 
 def base_of(config: str, out: Path) -> Tuple[str, str]:
-    """Path of a config, and the expression that names it in ``_base_`` of the new one."""
+    """Path of a config, and its expression in ``_base_`` of the new one."""
     if '::' in config:
         package, name = config.split('::', 1)
-        # mmengine knows mmpretrain's distribution by name, but not those of all packages.
+        # mmengine knows the distribution of mmpretrain by name, but not that of every package.
         is_known = package == 'mmpretrain'
         expression = repr(config) if is_known else f"__import__('mmrmix').config_path({package!r}, {name!r})"
         return config_path(package, name), expression
@@ -84,31 +80,31 @@ def base_of(config: str, out: Path) -> Tuple[str, str]:
 
 
 def classifier_problems(cfg: Config) -> Iterator[str]:
-    """Why RecursiveMix cannot take the place of what the config has, and what to change."""
+    """Say why RMHead cannot replace the config's head and neck, and how to fix it."""
     head = cfg.model.get('head') or ConfigDict()
-    # mmpretrain's older Mixup configs use this head with soft labels of one class an image.
+    # mmpretrain's older Mixup configs use this head for soft labels of one class per image.
     is_soft = name_of(head) == 'MultiLabelLinearClsHead' and head.get('loss', {}).get('use_soft')
     dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
     parts = [*([] if is_soft else [head]), dataset, *as_list(cfg.get('val_evaluator'))]
     multi = [name_of(part) for part in parts if name_of(part).startswith(MULTI_LABEL)]
     if multi:
         yield (
-            f'This is a multi-label config ({", ".join(multi)}), but this script is for one class an image. '
-            'RecursiveMix and RMHead as such take scores and multi-label losses: write such a config by hand.'
+            f'This is a multi-label config ({", ".join(multi)}), but this script is for one class per '
+            'image. RecursiveMix and RMHead do take scores and multi-label losses: write such a config by hand.'
         )
     elif name_of(head) not in LINEAR_HEADS:
         yield (
-            f'model.head is a {name_of(head)}, which is more than one linear layer, so that RMHead would make another '
-            f'network of it. Start from a config with {LINEAR_HEADS[0]} or {LINEAR_HEADS[1]}.'
+            f'model.head is a {name_of(head)}, which is more than one linear layer: RMHead would change the '
+            f'network. Start from a config with {LINEAR_HEADS[0]} or {LINEAR_HEADS[1]}.'
         )
     elif head.get('hidden_dim'):
         yield (
-            'model.head has a hidden layer, which RMHead has not. Do without: --cfg-options model.head.hidden_dim=None'
+            'model.head has a hidden layer, and RMHead has none. Remove it: --cfg-options model.head.hidden_dim=None'
         )
     necks = [name_of(neck) for neck in as_list(cfg.model.get('neck'))]
     if necks not in ([], ['GlobalAveragePooling']):
         yield (
-            f'model.neck is {", ".join(necks)}, which RMHead cannot take the place of: it pools by a global average. '
+            f'model.neck is {", ".join(necks)}, which RMHead cannot replace: it pools by a global average. '
             'Start from a config with GlobalAveragePooling, or without a neck.'
         )
     preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
@@ -126,8 +122,8 @@ def classifier_problems(cfg: Config) -> Iterator[str]:
         )
 
 
-def image_size(cfg: Config) -> int:
-    """Size that the training crops to, where the config says it; Swin takes no smaller images."""
+def crop_size(cfg: Config) -> int:
+    """Size of training images, as far as the config tells; Swin takes no smaller ones."""
     dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
     for step in reversed(dataset.get('pipeline') or []):
         size = step.get('crop_size', step.get('scale'))
@@ -136,58 +132,58 @@ def image_size(cfg: Config) -> int:
     return cfg.model.backbone.get('img_size', 64)
 
 
-def omega_of(cfg: Config, args: argparse.Namespace) -> float:
-    """The paper's value for images of this size, where none is given."""
-    return args.omega if args.omega is not None else 0.1 if image_size(cfg) <= SMALL else 0.5
-
-
-def feature_shape(backbone: nn.Module, in_channels: int, size: int) -> Tuple[int, ...]:
-    """Shape of what a backbone yields for two square images, (2, C, h, w) if it is a map."""
+def feature_shape(cfg: Config) -> Tuple[int, ...]:
+    """Shape of the features of two square images; (2, C, h, w) if they are a map."""
+    backbone = MODELS.build(deepcopy(cfg.model.backbone))
     backbone.eval()
     with torch.no_grad():
-        features = backbone(torch.zeros(2, in_channels, size, size))
+        features = backbone(torch.zeros(2, cfg.model.backbone.get('in_channels', 3), *[crop_size(cfg)] * 2))
     return tuple(getattr(features[-1], 'shape', ()))
 
 
-def feature_problems(backbone: nn.Module, shape: Tuple[int, ...], in_channels: Optional[int]) -> Iterator[str]:
-    """Why RMHead cannot take the features of a backbone, and what to change."""
+def feature_problems(cfg: Config, shape: Tuple[int, ...]) -> Iterator[str]:
+    """Say why RMHead cannot take the features of the backbone, and how to fix it."""
+    backbone = MODELS.get(cfg.model.backbone.type)
+    in_channels = (cfg.model.get('head') or {}).get('in_channels')
     if len(shape) == 4:
         if shape[1] != in_channels:
-            yield f'{type(backbone).__name__} yields {shape[1]} channels, but model.head.in_channels is {in_channels}.'
+            yield f'{backbone.__name__} yields {shape[1]} channels, but model.head.in_channels is {in_channels}.'
         return
     fix = 'Start from a network with feature maps.'
-    if hasattr(backbone, 'gap_before_final_norm'):
+    if 'gap_before_final_norm' in signature(backbone).parameters:
         fix = (
             'Add --cfg-options model.backbone.gap_before_final_norm=False (it then normalises before it pools: the '
             'same weights, but another network).'
         )
     elif 'featmap' in getattr(backbone, 'OUT_TYPES', ()):
         fix = 'Add --cfg-options model.backbone.out_type=featmap (the class token is then left out).'
-    yield f'{type(backbone).__name__} yields {shape} for two images, but RMHead needs a map (N, C, h, w). {fix}'
+    yield f'{backbone.__name__} yields {shape} for two images, but RMHead needs a map (N, C, h, w). {fix}'
 
 
 def new_settings(cfg: Config, options: Dict[str, Any], args: argparse.Namespace) -> Dict[str, Any]:
-    """What the new config says, as a tree of dicts."""
+    """Settings of the new config, as nested dicts."""
     head = {key: value for key, value in cfg.model.head.items() if key not in ('type', '_scope_')}
-    new_head = dict(type='mmrmix.RMHead', omega=omega_of(cfg, args))
+    # The paper's values.
+    omega = args.omega if args.omega is not None else 0.1 if crop_size(cfg) <= SMALL else 0.5
+    new_head = dict(type='mmrmix.RMHead', omega=omega)
     if not set(head) <= set(HEAD_SETTINGS):
-        # RMHead does not take all that it would inherit.
+        # RMHead does not take all settings that it would inherit.
         new_head = dict(_delete_=True, **new_head, **{key: head[key] for key in HEAD_SETTINGS if key in head})
         options = {key: value for key, value in options.items() if not key.startswith('model.head.')}
 
     mix = dict(type='mmrmix.RecursiveMix', alpha=args.alpha)
-    path, content = mixing_of(cfg)
-    old = augments_of(content)
+    path, value = mixing_setting(cfg)
+    old = augments_of(value)
     mixing = dict(augments=mix)
     if old:
-        # A list replaces what is inherited, a dict would be merged with it.
+        # A list replaces the inherited setting; a dict would be merged with it.
         star = '*' if isinstance(old, (list, tuple)) else ''
         expression = Code(f'{star}_base_.{".".join(path)}.augments')
         mixing = dict(augments=[*([expression] if args.keep_augments else ()), mix])
-        if content.get('probs'):
-            mixing.update(probs=None)  # All augments equally often.
-    if content is None:
-        mixing = dict(_delete_=True, **mixing)  # None takes no dict otherwise.
+        if value.get('probs'):
+            mixing.update(probs=None)  # Draw all augments equally often.
+    if value is None:
+        mixing = dict(_delete_=True, **mixing)  # A dict cannot be merged with None.
 
     tree = Config({})
     tree.merge_from_dict(options)
@@ -203,34 +199,8 @@ def new_settings(cfg: Config, options: Dict[str, Any], args: argparse.Namespace)
     return tree
 
 
-def render(value: Any, indent: int = 0) -> str:
-    """Python code of a setting, in one line where it is short."""
-    if isinstance(value, dict) and all(key.isidentifier() for key in value):
-        brackets, prefixes, values = ('dict(', ')'), [f'{key}=' for key in value], value.values()
-    elif isinstance(value, dict):
-        brackets, prefixes, values = '{}', [f'{key!r}: ' for key in value], value.values()
-    elif isinstance(value, list):
-        brackets, prefixes, values = '[]', [''] * len(value), value
-    else:
-        return repr(value)
-    parts = [prefix + render(each, indent + 4) for prefix, each in zip(prefixes, values)]
-    line = f'{brackets[0]}{", ".join(parts)}{brackets[1]}'
-    if len(line) + indent < 90 and '\n' not in line:
-        return line
-    lines = ''.join(f'{" " * (indent + 4)}{part},\n' for part in parts)
-    return f'{brackets[0]}\n{lines}{" " * indent}{brackets[1]}'
-
-
-def build(path: Path) -> nn.Module:
-    """The model of a config, as mmengine's Runner builds it."""
-    cfg = Config.fromfile(path)
-    model = deepcopy(cfg.model)
-    model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-    return MODELS.build(model)
-
-
 def report(cfg: Config, shape: Tuple[int, ...], model: nn.Module, args: argparse.Namespace) -> Iterator[str]:
-    """What was changed, in lines."""
+    """List the changes."""
     head = {key for key, value in cfg.model.head.items() if value is not None} - {'type', '_scope_'}
     lost = ', '.join(sorted(head - set(HEAD_SETTINGS)))
     yield f'neck: {name_of(cfg.model.get("neck"))} → none, the head pools; it gets a map {"×".join(map(str, shape[1:]))}'
@@ -240,8 +210,8 @@ def report(cfg: Config, shape: Tuple[int, ...], model: nn.Module, args: argparse
     )
     if args.omega is None:
         kind = f'at most {SMALL}' if model.head.omega == 0.1 else f'more than {SMALL}'
-        yield f'omega: the paper has 0.1 on CIFAR and 0.5 on ImageNet, and these images have {kind} pixels; else --omega'
-    old = as_list(augments_of(mixing_of(cfg).content))
+        yield f'omega: the paper has 0.1 on CIFAR and 0.5 on ImageNet, and these images have {kind} pixels (override: --omega)'
+    old = as_list(augments_of(mixing_setting(cfg)[1]))
     new = model.data_preprocessor.batch_augments.augments
     yield f'augments: {", ".join(map(name_of, old)) or "none"} → {", ".join(type(each).__name__ for each in new)}'
     yield f'custom_hooks: {len(cfg.get("custom_hooks") or [])} kept, RMHistoryHook added'
@@ -254,7 +224,7 @@ def report(cfg: Config, shape: Tuple[int, ...], model: nn.Module, args: argparse
 
 
 def convert(args: argparse.Namespace) -> List[str]:
-    """Write the config; returns what to say about it.
+    """Write the config; returns lines that say what was changed.
 
     Raises:
         ValueError: If RecursiveMix does not fit; says what to change.
@@ -279,21 +249,18 @@ def convert(args: argparse.Namespace) -> List[str]:
         )
     if not model.get('backbone'):
         raise ValueError('model has no backbone: name the config of a whole network.')
-    backbone = MODELS.build(deepcopy(model.backbone))
-    shape = feature_shape(backbone, model.backbone.get('in_channels', 3), image_size(cfg))
-    in_channels = (model.get('head') or {}).get('in_channels')
-    problems = [*classifier_problems(cfg), *feature_problems(backbone, shape, in_channels)]
+    shape = feature_shape(cfg)
+    problems = [*classifier_problems(cfg), *feature_problems(cfg, shape)]
     if problems:
         raise ValueError('\n  '.join(problems))
-    tree = new_settings(cfg, options, args)
-    text = f'# {args.config} with RecursiveMix.\n_base_ = [{expression}]\n\n'
-    text += ''.join(f'{key} = {render(value)}\n' for key, value in tree.items())
+    settings = Config(new_settings(cfg, options, args)).pretty_text
+    text = f'# {args.config} with RecursiveMix.\n_base_ = [{expression}]\n\n{settings}'
     if args.out.exists():
         raise FileExistsError(f'{args.out} exists already: name another file, or remove it.')
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(text, encoding='utf-8')
     try:
-        built = build(args.out)
+        built = get_model(args.out)
         link_history(built)
     except Exception:
         args.out.unlink()
@@ -305,12 +272,14 @@ def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of a config, or mmpretrain::FOLDER/NAME.py')
     parser.add_argument('out', type=Path, help='the config to write')
-    parser.add_argument('--alpha', type=float, default=0.5, help='largest share of an image to paste over')
+    parser.add_argument(
+        '--alpha', type=float, default=0.5, help='largest share of an image to paste over (%(default)s)'
+    )
     parser.add_argument(
         '--omega',
         type=float,
-        help=f'weight of the consistency loss (as in the paper: 0.1 for images of at most {SMALL} pixels, as CIFAR '
-        'has, 0.5 for larger ones)',
+        help=f'weight of the consistency loss (default: 0.1 for images of at most {SMALL} pixels, 0.5 for larger ones, as '
+        'in the paper)',
     )
     parser.add_argument(
         '--keep-augments', action='store_true', help='keep Mixup, CutMix, … beside RecursiveMix, each equally often'
@@ -319,12 +288,10 @@ def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@errors_as_sentences()
 def main() -> None:
     args = parse_args()
-    try:
-        lines = convert(args)
-    except (ValueError, OSError) as error:
-        sys.exit(f'{args.config}: {error}')
+    lines = convert(args)
     print(f'{args.out} inherits {args.config}.', *lines, sep='\n  ')
 
 

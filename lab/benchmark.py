@@ -1,22 +1,21 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Measure what RecursiveMix costs, each time side by side with something else.
+"""Measure the cost of RecursiveMix in side-by-side comparisons.
 
 python lab/benchmark.py                    # everything, about 12 minutes on 2 CPU cores
-python lab/benchmark.py augments pooling   # two of the comparisons
+python lab/benchmark.py augments pooling   # only these comparisons
 python lab/benchmark.py --device cuda --out docs
 
 All contenders of a comparison run in one process, in turns (A B A B …); the
-ratio is taken turn by turn, and its median counts. Below --out:
-benchmarks/DEVICE.json with every single value, images/benchmark_DEVICE.png,
-and benchmarks.md with the tables of all devices that have such a file. Some
-comparisons alone replace those of the same machine, versions and day.
+result is the median of the ratios of all turns. --out gets
+benchmarks/DEVICE.json with every value, images/benchmark_DEVICE.png, and
+benchmarks.md with the tables of all devices that have such a file. Running
+only some comparisons updates results of the same machine, versions and day.
 """
 
 import argparse
 import json
 import os
 import platform
-import statistics
 import sys
 import time
 from dataclasses import asdict
@@ -27,6 +26,7 @@ from typing import Dict, List
 # Some virtual machines announce AMX and then kill the process that uses it.
 os.environ.setdefault('ONEDNN_MAX_CPU_ISA', 'AVX512_CORE_BF16')
 
+import numpy as np
 import torch
 from comparisons.images import images
 from comparisons.loops import loops
@@ -37,7 +37,7 @@ from matplotlib.figure import Figure
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
-# Heading → comparison; the headings are those of the report.
+# Name → heading in the report, and function.
 COMPARISONS = {
     'augments': ('Mixing a batch', augments),
     'pooling': ('Pooling and the RoI branch', pooling),
@@ -55,7 +55,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('comparisons', nargs='*', metavar='COMPARISON', help=f'{", ".join(COMPARISONS)} (all)')
     parser.add_argument('--device', choices=DEVICES, default='cpu', help='(%(default)s)')
-    parser.add_argument('--turns', type=int, default=6, help='turns of each contender (%(default)s)')
+    parser.add_argument('--turns', type=int, default=6, help='measurements of each contender (%(default)s)')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/benchmark'), help='folder (%(default)s)')
     parser.add_argument('--quick', action='store_true', help='small shapes, two turns: only tests this script')
     args = parser.parse_args()
@@ -91,9 +91,9 @@ def machine(device: str) -> Dict[str, str]:
     }
 
 
-def quartiles(values: List[float]) -> List[float]:
-    """25 %, 50 % and 75 %."""
-    return statistics.quantiles(values, n=4, method='inclusive') if len(values) > 1 else values * 3
+def quartiles(values: List[float]) -> np.ndarray:
+    """Quantiles 25 %, 50 % and 75 %."""
+    return np.quantile(values, [0.25, 0.5, 0.75])
 
 
 def render(table: Table) -> str:
@@ -106,12 +106,12 @@ def render(table: Table) -> str:
         if row in table.limits:
             sign, verdict = '≥' if table.more_is_better else '≤', 'met' if table.is_met(row) else '**missed**'
             target = f'{sign} {table.limits[row]:.3f}: {verdict}'
-        lines.append(f'| {row} | {statistics.median(values):.4g} | {middle:.3f}{spread} | {target} |')
+        lines.append(f'| {row} | {np.median(values):.4g} | {middle:.3f}{spread} | {target} |')
     return '\n'.join([*lines, '', *([table.note, ''] if table.note else [])])
 
 
 def report(out: Path) -> str:
-    """The page, from the JSON files of all devices."""
+    """The page benchmarks.md from the JSON files of all devices."""
     lines = [
         '# Benchmarks',
         '',
@@ -155,7 +155,7 @@ def draw(tables: List[Table], path: Path) -> None:
 def main() -> None:
     args = parse_args()
     init_default_scope('mmpretrain')
-    # Or every model lists how its weights were initialised.
+    # Else every model lists how its weights were initialized.
     MMLogger.get_instance('benchmark', log_level='ERROR')
     settings = Settings(torch.device(args.device), args.turns, args.quick)
     results: Dict[str, List[Table]] = {}

@@ -1,15 +1,15 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Kill a training again and again, resume it, and compare it with an unbroken one.
+"""Kill a run again and again, resume it, and compare it with an uninterrupted one.
 
 python lab/crash_test.py CONFIG --kills 20
 python lab/crash_test.py CONFIG --kills 10 --processes 2 --cfg-options train_cfg.max_epochs=8
 
-Trains CONFIG once without a break. Then trains it again and kills it
-(SIGKILL) at random moments: while it starts, in the middle of steps, while it
-writes a checkpoint; all processes, or one of them, whereupon the others have
-to stop by themselves. After every kill it is resumed as a user would do, and
-the checkpoint it resumes from is compared with the same one of the unbroken
-run, to the bit. Prints a table; the exit status is 1 if anything differs.
+Trains CONFIG once without interruption. Then trains it again and kills it
+(SIGKILL) at random moments: while it starts, in the middle of a step, while it
+writes a checkpoint; either all processes, or one, and the others have to stop
+by themselves. After every kill the run is resumed as a user would do it, and
+the checkpoint that it resumes from is compared bit by bit with that of the
+uninterrupted run. Prints a table; the exit status is 1 if anything differs.
 """
 
 import argparse
@@ -17,13 +17,14 @@ import atexit
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, List, NamedTuple, Optional
 
+import psutil
 from mmengine.runner import find_latest_checkpoint
 
 from mmrmix.contrib.checkpoints.files import are_equal
@@ -31,17 +32,17 @@ from mmrmix.contrib.cli.screen import errors_as_sentences
 from mmrmix.contrib.logs import read_log
 
 ROOT = Path(__file__).resolve().parents[1]
-# CheckpointHook logs it right before the first step.
+# CheckpointHook logs this right before the first step.
 STARTED = 'Checkpoints will be saved to'
-# Logged values that no two runs have in common.
+# Logged values that differ in every run.
 TIMES = ('time', 'data_time', 'memory', 'eta')
-# Parts of the kills that hit the start and the writing of a checkpoint.
+# Shares of the kills that hit the start and the writing of a checkpoint.
 AT_START, AT_SAVE = 0.2, 0.2
-HEADER = '| kill | moment | killed | resumed from | equal | time lost |\n|---|---|---|---|---|---|'
+COLUMNS = ('kill', 'moment', 'killed', 'resumed from', 'equal', 'time lost')
 
 
 class Kill(NamedTuple):
-    """What a kill hit, and what it cost."""
+    """A kill: when, which processes, and the seconds of training lost."""
 
     moment: str
     victims: str
@@ -50,66 +51,66 @@ class Kill(NamedTuple):
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='path of the config; it should have mmrmix.ReseedHook and SafeCheckpointHook')
-    parser.add_argument('--kills', type=int, default=20, help='how often to kill (%(default)s)')
-    parser.add_argument('--processes', type=int, default=1, help='processes of the training (%(default)s)')
-    parser.add_argument('--seed', type=int, default=0, help='seed of the moments to kill at (%(default)s)')
+    parser.add_argument('config', help='path of a config with mmrmix.ReseedHook and SafeCheckpointHook')
+    parser.add_argument('--kills', type=int, default=20, help='number of kills (%(default)s)')
+    parser.add_argument('--processes', type=int, default=1, help='processes of the run (%(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the random moments (%(default)s)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/crash_test'), help='(%(default)s)')
-    parser.add_argument('--port', type=int, default=29600, help='of the processes (%(default)s)')
-    parser.add_argument('--timeout', type=float, default=120, help='seconds that survivors have to stop (%(default)s)')
+    parser.add_argument('--port', type=int, default=29600, help='first port of the processes (%(default)s)')
+    parser.add_argument(
+        '--timeout',
+        type=float,
+        default=120,
+        help='seconds until the survivors of a kill must have stopped (%(default)s)',
+    )
     parser.add_argument('--out', type=Path, help='append the table to this Markdown file')
     parser.add_argument(
-        '--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE', help='as of tools/train.py'
+        '--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE', help='as in tools/train.py'
     )
     return parser.parse_args()
 
 
-class Training:
-    """A training process (or some) that runs in the background.
+class TrainProcess:
+    """A training process, or several, in the background.
 
     Args:
-        args (argparse.Namespace): Of the tool.
-        work_dir (Path): Where it trains; its output is appended to
-            ``output.txt`` in there.
-        attempt (int): Its number. Every one has a port of its own.
+        args (argparse.Namespace): Arguments of this script.
+        work_dir (Path): Work dir of the run.
+        attempt (int): Number of the process; each has its own port and
+            ``output_<attempt>.txt`` in the work dir.
     """
 
     def __init__(self, args: argparse.Namespace, work_dir: Path, attempt: int = 0) -> None:
         work_dir.mkdir(parents=True, exist_ok=True)
         self.work_dir = work_dir
-        command = [sys.executable, ROOT / 'tools/train.py', args.config]
+        launcher = [sys.executable, ROOT / 'tools/train.py', args.config]
         if args.processes > 1:
-            command = ['bash', ROOT / 'tools/dist_train.sh', args.config, args.processes]
-        # All checkpoints are needed for the comparison.
-        options = [*args.cfg_options, 'default_hooks.checkpoint.max_keep_ckpts=-1']
-        command += ['--work-dir', work_dir, '--resume', '--cfg-options', *options]
+            launcher = ['bash', ROOT / 'tools/dist_train.sh', args.config, args.processes]
+        # The comparison needs all checkpoints.
+        options = ['--cfg-options', *args.cfg_options, 'default_hooks.checkpoint.max_keep_ckpts=-1']
         paths = f'{ROOT}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'
         environment = {**os.environ, 'PYTHON': sys.executable, 'PYTHONPATH': paths, 'PORT': str(args.port + attempt)}
-        self.output = work_dir / 'output.txt'
-        self.offset = self.output.stat().st_size if self.output.exists() else 0
+        self.output = work_dir / f'output_{attempt}.txt'
         self.begin = time.monotonic()
         self.start: Optional[float] = None
-        with self.output.open('ab') as file:
-            self.process = subprocess.Popen(
-                [str(part) for part in command],
+        with self.output.open('w') as file:
+            self.process = psutil.Popen(
+                [str(part) for part in [*launcher, '--work-dir', work_dir, '--resume', *options]],
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
             )
-        # Nothing trains on behind an interrupted tool.
-        atexit.register(self.stop)
+        atexit.register(self.stop)  # Nothing keeps training behind an interrupted script.
 
     @property
     def text(self) -> str:
-        """str: What it has printed since it was started."""
-        with self.output.open('rb') as file:
-            file.seek(self.offset)
-            return file.read().decode(errors='replace')
+        """str: What the process has printed."""
+        return self.output.read_text(errors='replace')
 
     @property
     def is_running(self) -> bool:
-        """bool: Whether it has not ended yet."""
+        """bool: Whether the process has not ended."""
         return self.process.poll() is None
 
     def wait_for_start(self) -> float:
@@ -129,85 +130,81 @@ class Training:
         return False
 
     def wait(self) -> None:
-        """Wait for the end; stops the tool if the training failed."""
+        """Wait for the end; stops the script if the run failed."""
         if self.process.wait():
-            sys.exit(f'The training failed, and not because it was killed:\n{self.text[-4000:]}')
+            sys.exit(f'The run failed without being killed:\n{self.text[-4000:]}')
 
     def stop(self) -> None:
-        """Kill all of its processes."""
+        """Kill the process and its descendants."""
         if self.is_running:
-            # torchrun's workers are in sessions of their own.
-            for pid in [*_children(self.process.pid), self.process.pid]:
-                os.kill(pid, signal.SIGKILL)
-            self.process.wait()
+            # Workers of torchrun are in sessions of their own.
+            family = [*self.process.children(recursive=True), self.process]
+            for process in family:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(family)
 
     def kill(self, generator: random.Random, timeout: float) -> str:
         """Kill all processes, or one worker; returns which."""
-        workers = _children(self.process.pid)
+        workers = sorted(self.process.children(), key=lambda process: process.pid)
         if len(workers) < 2 or generator.random() < 0.5:
             self.stop()
             return 'all'
         rank = generator.randrange(len(workers))
-        os.kill(workers[rank], signal.SIGKILL)
+        workers[rank].kill()
         begin = time.monotonic()
         try:
             self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
+        except psutil.TimeoutExpired:
             sys.exit(f'Process {rank} was killed, and the others still wait for it after {timeout} s.')
         return f'process {rank}; the others stopped after {time.monotonic() - begin:.1f} s'
 
 
-def _children(pid: int) -> List[int]:
-    """Process ids of the processes that this one started, by age."""
-    path = Path(f'/proc/{pid}/task/{pid}/children')
-    return sorted(int(child) for child in path.read_text().split()) if path.exists() else []
-
-
 def kill_once(
-    training: Training, limit: float, left: float, generator: random.Random, timeout: float
+    process: TrainProcess, limit: float, left: float, generator: random.Random, timeout: float
 ) -> Optional[Kill]:
-    """Kill a training at a random moment.
+    """Kill a process at a random moment.
 
     Args:
-        training (Training): Just started.
-        limit (float): Seconds of training to choose from.
-        left (float): Seconds of training until its end.
-        generator (random.Random): Chooses.
-        timeout (float): Seconds that survivors have to stop.
+        process (TrainProcess): A process that has just started.
+        limit (float): Latest moment, in seconds of training.
+        left (float): Seconds of training until the end of the run.
+        generator (random.Random): Chooses the moment and the victim.
+        timeout (float): Seconds until the survivors must have stopped.
 
     Returns:
-        Kill or None: None if it had ended before.
+        Kill or None: None if the run ended before.
     """
     kind = generator.random()
     if kind < AT_START:
         time.sleep(generator.uniform(0, 6))
         moment = 'at the start'
     else:
-        training.wait_for_start()
+        process.wait_for_start()
         begin = time.monotonic()
-        if kind < AT_START + AT_SAVE and training.wait_for_save(left / 2):
+        if kind < AT_START + AT_SAVE and process.wait_for_save(left / 2):
             moment = 'while a checkpoint was written'
         else:
             time.sleep(generator.uniform(0, limit))
             moment = 'while training'
         moment += f', {time.monotonic() - begin:.1f} s after the start'
-    if not training.is_running:
-        training.wait()
+    if not process.is_running:
+        process.wait()
         return None
     # Since the last checkpoint, or since the process began if it wrote none.
-    last = find_latest_checkpoint(str(training.work_dir))
+    last = find_latest_checkpoint(str(process.work_dir))
     saved = Path(last).stat().st_mtime if last and Path(last).exists() else 0
-    lost = min(time.time() - saved, time.monotonic() - training.begin)
-    return Kill(moment, training.kill(generator, timeout), lost)
+    lost = min(time.time() - saved, time.monotonic() - process.begin)
+    return Kill(moment, process.kill(generator, timeout), lost)
 
 
 def logged(work_dir: Path) -> List[dict]:
-    """What a run logged, but for durations."""
+    """Log of a run without durations."""
     return [{k: v for k, v in entry.items() if not k.endswith(TIMES)} for entry in read_log(work_dir)]
 
 
 def resumed_from(text: str) -> Optional[str]:
-    """Name of the checkpoint that a process resumed from, by its output."""
+    """Name of the checkpoint that a process resumed from, according to its output."""
     found = re.search(r'Load checkpoint from (\S+)', text)
     return found and Path(found[1]).name
 
@@ -220,52 +217,47 @@ def progress(work_dir: Path) -> int:
 
 
 def crash_and_resume(args: argparse.Namespace, unbroken: Path, broken: Path, seconds: float) -> List[bool]:
-    """Train once more with kills, and print a line of the table for each.
+    """Train again with kills, and print a line of the table for each.
 
     Args:
-        args (argparse.Namespace): Of the tool.
-        unbroken (Path): Work dir of the run to compare with.
+        args (argparse.Namespace): Arguments of this script.
+        unbroken (Path): Work dir of the uninterrupted run.
         broken (Path): Work dir of this run.
-        seconds (float): Time that the training of the other one took.
+        seconds (float): Duration of training in the uninterrupted run.
 
     Returns:
-        list[bool]: Whether it went on equal to the unbroken run, by kill.
+        list[bool]: Whether the run resumed from an equal checkpoint, by kill.
     """
     generator = random.Random(args.seed)
     kills: List[Kill] = []
     equal: List[bool] = []
     while True:
-        training = Training(args, broken, attempt=len(kills) + 1)
+        process = TrainProcess(args, broken, attempt=len(kills) + 1)
         if len(kills) < args.kills:
             left = seconds * (1 - progress(broken) / progress(unbroken))
             limit = min(2 * left / (args.kills - len(kills) + 1), 0.8 * left)
-            kill = kill_once(training, limit, left, generator, args.timeout)
+            kill = kill_once(process, limit, left, generator, args.timeout)
         else:
             kill = None
-            training.wait_for_start()
-        # A process that was killed before its first step tells nothing of
-        # where it resumed from: the next one does.
-        if STARTED in training.text:
-            source = resumed_from(training.text)
+            process.wait_for_start()
+        # A process killed before its first step does not say where it resumed from; the next one does.
+        if STARTED in process.text:
+            source = resumed_from(process.text)
             for number in range(len(equal), len(kills)):
                 is_equal = source is None or are_equal(broken / source, unbroken / source)
                 equal.append(is_equal)
-                lost = kills[number].lost + (training.start or 0) * (number == len(kills) - 1)
-                show(args, [number + 1, *kills[number][:2], source or 'the beginning', is_equal, f'{lost:.0f} s'])
+                lost = kills[number].lost + (process.start or 0) * (number == len(kills) - 1)
+                show(args, number + 1, *kills[number][:2], source or 'the beginning', is_equal, f'{lost:.0f} s')
         if kill is None:
-            training.wait()
+            process.wait()
             return equal
         kills.append(kill)
 
 
-def show(args: argparse.Namespace, cells: List[Any]) -> None:
-    """Print a line of the table."""
-    cells = [('no', 'yes')[cell] if isinstance(cell, bool) else str(cell) for cell in cells]
-    write(args, f'| {" | ".join(cells)} |')
-
-
-def write(args: argparse.Namespace, line: str) -> None:
-    """Print a line, and append it to the file of ``--out``."""
+def show(args: argparse.Namespace, *cells: Any) -> None:
+    """Print a line of the table, and append it to the file of ``--out``."""
+    texts = (('no', 'yes')[cell] if isinstance(cell, bool) else str(cell) for cell in cells)
+    line = f'| {" | ".join(texts)} |'
     print(line, flush=True)
     if args.out:
         with args.out.open('a') as file:
@@ -276,28 +268,28 @@ def write(args: argparse.Namespace, line: str) -> None:
 def main() -> None:
     args = parse_args()
     unbroken, broken = (args.work_dir / f'{args.processes}_{name}' for name in ('unbroken', 'broken'))
-    for folder in (unbroken, broken):
-        if folder.exists():
-            sys.exit(f'{folder} exists already: remove it, or choose another --work-dir.')
+    for folder in filter(Path.exists, (unbroken, broken)):
+        sys.exit(f'{folder} exists already: remove it, or choose another --work-dir.')
 
-    print(f'Training without a break in {unbroken} …', flush=True)
-    training = Training(args, unbroken)
-    start = training.wait_for_start()
-    training.wait()
-    seconds = time.monotonic() - training.begin - start
+    print(f'Training without interruption in {unbroken} …', flush=True)
+    process = TrainProcess(args, unbroken)
+    start = process.wait_for_start()
+    process.wait()
+    seconds = time.monotonic() - process.begin - start
     if not progress(unbroken):
         sys.exit(f'{unbroken} has no numbered checkpoint to resume from: save more often.')
     print(f'It took {start:.0f} s to start and {seconds:.0f} s to train.\n', flush=True)
 
-    write(args, HEADER)
+    show(args, *COLUMNS)
+    show(args, *['---'] * len(COLUMNS))
     begin = time.monotonic()
     equal = crash_and_resume(args, unbroken, broken, seconds)
     last = Path(find_latest_checkpoint(str(unbroken))).name
     is_equal = are_equal(broken / last, unbroken / last)
-    show(args, ['end', 'all logged values', '', '', logged(broken) == logged(unbroken), ''])
-    show(args, ['end', 'weights and optimiser', '', last, is_equal, f'{time.monotonic() - begin - seconds:.0f} s'])
+    show(args, 'end', 'all logged values', '', '', logged(broken) == logged(unbroken), '')
+    show(args, 'end', 'weights and optimizer', '', last, is_equal, f'{time.monotonic() - begin - seconds:.0f} s')
     if len(equal) < args.kills:
-        sys.exit(f'Only {len(equal)} of {args.kills} kills hit before the training ended: train longer.')
+        sys.exit(f'Only {len(equal)} of {args.kills} kills hit before the run ended: train longer.')
     if not all(equal) or not is_equal or logged(broken) != logged(unbroken):
         sys.exit('Not everything is equal.')
     print(f'Kills: {args.kills}. Everything is equal.')

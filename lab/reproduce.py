@@ -1,21 +1,21 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """Repeat the comparisons of the paper.
 
-python lab/reproduce.py plan                           # what there is, how long it takes, what is done
-python lab/reproduce.py run table3 --seeds 5           # train what is missing, then report
+python lab/reproduce.py plan                           # list experiments, their progress and time left
+python lab/reproduce.py run table3 --seeds 5           # train missing runs, then report
 python lab/reproduce.py run table5 --scale paper       # the real configs, on GPUs
-python lab/reproduce.py run table7 --groups ATSS --rows baseline RM      # a part
-python lab/reproduce.py report table3                  # report of what is there already
+python lab/reproduce.py run table7 --groups ATSS --rows baseline RM      # a part of it
+python lab/reproduce.py report table3                  # report the complete runs
 
 Every run is an ordinary tools/train.py on a file of configs/; experiments
-share runs. An interrupted run goes on from its last checkpoint when the same
-command is given again, and what is complete is not repeated. Below --out: a
+share runs. Run the same command again after an interruption: unfinished runs
+resume from their last checkpoint, complete ones are skipped. --out gets a
 folder for each run and seed (log, checkpoints, output.txt, result.json),
 report.html (one file, for a browser), report.md, charts and results.json.
 
-Scale mini: Fashion-MNIST and fashion scenes on CPU cores, minutes a run.
-Scale paper: CIFAR, ImageNet, COCO and ADE20K, as many GPUs as the name of a
-config tells.
+Scale mini: Fashion-MNIST and fashion scenes on CPU cores, minutes per run.
+Scale paper: CIFAR, ImageNet, COCO and ADE20K, on as many GPUs as the name of
+a config says.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from reproduction.paper_scale import PAPER
 from reproduction.report import write
 from reproduction.results import collect
 from reproduction.runs import Run, load, runs_of
-from reproduction.schedule import Schedule, duration, estimates, minutes_left, only_one
+from reproduction.schedule import Schedule, duration, estimates, folder_lock, minutes_left
 from rich.console import Console
 from rich.table import Table
 
@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         default=[],
         metavar='TEXT',
-        help='only networks and data with this in their name: "ATSS", "CIFAR-100"',
+        help='only networks and data with this text in their name: "ATSS", "CIFAR-100"',
     )
     parser.add_argument(
         '--rows', nargs='+', default=[], metavar='LABEL', help='only these rows, compared with the first: baseline RM'
@@ -67,13 +67,13 @@ def parse_args() -> argparse.Namespace:
         '--jobs',
         type=int,
         default=torch.cuda.device_count() or len(os.sched_getaffinity(0)),
-        help='processes at once (one for each GPU, or each CPU core where there is no GPU: %(default)s)',
+        help='processes at once (one per GPU, or per CPU core without GPUs: %(default)s)',
     )
     parser.add_argument(
         '--gpus-per-run',
         type=int,
         metavar='N',
-        help="instead of the number in the config's name; the number of images in a step stays the same",
+        help="instead of the number in the config's name, with the same number of images per step",
     )
     parser.add_argument(
         '--cfg-options',
@@ -81,7 +81,7 @@ def parse_args() -> argparse.Namespace:
         action='extend',
         default=[],
         metavar='KEY=VALUE',
-        help='further options of all runs',
+        help='additional options of all runs',
     )
     parser.add_argument('--out', type=Path, help='(work_dirs/reproduce/SCALE)')
     args = parser.parse_args()
@@ -97,7 +97,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def all_runs(experiments: Dict[str, Experiment], args: argparse.Namespace) -> List[Run]:
-    """Every run of some experiments."""
+    """All runs of the experiments."""
     return runs_of(experiments, range(args.seeds), args.out, args.gpus_per_run, tuple(args.cfg_options))
 
 
@@ -107,7 +107,7 @@ def show_plan(
     runs: List[Run],
     args: argparse.Namespace,
 ) -> None:
-    """Print what there is to do."""
+    """Print runs, progress and time left of each experiment."""
     table = Table('experiment', 'runs', 'done', 'started', 'to do', 'time left')
     minutes = estimates(runs)
     for name, experiment in experiments.items():
@@ -129,15 +129,15 @@ def show_plan(
 
 
 def check(runs: List[Run], args: argparse.Namespace) -> None:
-    """Find what would go wrong hours later.
+    """Find mistakes that would show only after hours.
 
     Raises:
-        SystemExit: With what to do.
+        SystemExit: With the mistake and its fix.
     """
     changed = [run for run in runs if run.state() == 'changed']
     if changed:
         listed = '\n  '.join(str(run.work_dir) for run in changed[:10])
-        reasons = '\n'.join(sorted({run.difference() for run in changed}))
+        reasons = '\n'.join(sorted({run.mismatch() for run in changed}))
         sys.exit(
             f'{len(changed)} of {len(runs)} runs were made with settings that differ from those of today:\n  {listed}\n'
             f'{reasons}\nOr choose another --out, or remove these folders to train them again.'
@@ -147,14 +147,14 @@ def check(runs: List[Run], args: argparse.Namespace) -> None:
     if args.action == 'run' and needed > args.jobs:
         sys.exit(
             f'A run of {needed} processes does not fit into --jobs {args.jobs} (GPUs here: {gpus}). '
-            f'Use --gpus-per-run {args.jobs} with the same number of images a step, or a larger machine.'
+            f'Use --gpus-per-run {args.jobs} for the same number of images per step, or a larger machine.'
         )
     if args.action == 'run' and needed > 1 and 0 < gpus < args.jobs:
         sys.exit(f'--jobs {args.jobs} puts several processes of a run on one of {gpus} GPUs: choose --jobs {gpus}.')
     uneven = next((run for run in runs if run.images_per_step % run.processes), None)
     if uneven:
         sys.exit(
-            f'{uneven.training.config} has {uneven.images_per_step} images in a step, which is not divisible by '
+            f'{uneven.recipe.config} has {uneven.images_per_step} images per step, which is not divisible by '
             f'{uneven.processes}: choose another --gpus-per-run.'
         )
     if args.action == 'run' and args.scale == 'paper' and not torch.cuda.is_available():
@@ -162,7 +162,7 @@ def check(runs: List[Run], args: argparse.Namespace) -> None:
 
 
 def measure(measurements: Dict[str, Measurement], out: Path) -> List[str]:
-    """Make what is missing, one after the other and after all trainings, which would disturb a stop watch."""
+    """Take the missing measurements one by one, after all training, which would distort timings."""
     errors = []
     for name, measurement in measurements.items():
         if not measurement.is_done(out / name):
@@ -172,7 +172,7 @@ def measure(measurements: Dict[str, Measurement], out: Path) -> List[str]:
 
 
 def command(args: argparse.Namespace) -> str:
-    """What to type to repeat it: all that the numbers depend on."""
+    """Command line with every option that the numbers depend on."""
     parts = ['python', 'lab/reproduce.py', 'run', *args.experiments]
     parts += ['--scale', args.scale, '--seeds', str(args.seeds)]
     if args.gpus_per_run:
@@ -189,7 +189,7 @@ def report(
     runs: List[Run],
     args: argparse.Namespace,
 ) -> None:
-    """Collect what is done and write it down."""
+    """Collect the complete runs and write the report."""
     done = sum(run.state() == 'done' for run in runs)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f'{os.cpu_count()} CPU cores'
     content = dict(
@@ -212,8 +212,8 @@ def report(
 
 def main() -> None:
     args = parse_args()
-    # So that the processes it started end with it, and checkpoints stay whole.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit('Terminated; the same command goes on.'))
+    # Ends the processes that it started as well; checkpoints stay intact.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('Terminated; run the same command again to resume.'))
     names = args.experiments or NAMES
     experiments = {name: value for name, value in SCALES[args.scale].items() if name in names}
     measurements = {name: value for name, value in MEASUREMENTS[args.scale].items() if name in names}
@@ -222,7 +222,7 @@ def main() -> None:
         runs = all_runs(experiments, args)
         if args.cfg_options:
             for run in runs:
-                load(run.training.config, run.training.options + run.extra)
+                load(run.recipe.config, run.recipe.options + run.extra)
     except ValueError as error:
         sys.exit(str(error))
     check(runs, args)
@@ -230,16 +230,16 @@ def main() -> None:
     if args.action != 'report':
         show_plan(experiments, measurements, runs, args)
     if args.action == 'run':
-        with only_one(args.out) as lock:
+        with folder_lock(args.out) as lock:
             try:
                 errors += Schedule(runs, args.jobs).execute(lock).values()
                 errors += measure(measurements, args.out)
             except KeyboardInterrupt:
-                sys.exit('Interrupted; the same command goes on.')
+                sys.exit('Interrupted; run the same command again to resume.')
     if args.action != 'plan':
         report(experiments, measurements, runs, args)
     if errors:
-        summary = f'{len(errors)} of {len(runs) + len(measurements)} runs failed; the same command goes on.'
+        summary = f'{len(errors)} of {len(runs) + len(measurements)} runs failed; run the same command again to resume.'
         sys.exit('\n\n'.join([*errors, summary]))
 
 

@@ -1,144 +1,89 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Which OpenMMLab is installed, and is it one that the tests have passed with?
+"""Checks that torch and OpenMMLab are installed in versions that the tests have passed with.
 
-Two families of distributions share the import names mmengine, mmcv and so on:
-OpenMMLab's own and the maintained forks (onedl-…). No requirement line can
-say "either", so pip cannot check what is checked here.
+Two families of distributions share the import names mmengine, mmcv and
+mmpretrain: OpenMMLab's own and the maintained forks (onedl-…). No requirement
+line can say "either", so pip cannot check this.
 """
 
 import warnings
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import List, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 from packaging.version import Version
 
 
 class Tested(NamedTuple):
-    """A distribution, and the oldest and the newest version that the tests have passed with."""
+    """A distribution, its oldest and newest tested version, and the commands that install them."""
 
     distribution: str
     lowest: str
     highest: str
+    upgrade: str
+    downgrade: str
 
 
+def _tested(command: str, distribution: str, release: str) -> Tested:
+    commands = (f'{command} "{distribution}{relation}{release}"' for relation in ('>=', '=='))
+    return Tested(distribution, release, release, *commands)
+
+
+TORCH = Tested('torch', '2.1', '2.8', 'pip install -U torch torchvision', 'pip install "torch==2.8.*" torchvision')
+# In pip's build isolation mmcv does not see torch and is built without compiled operators.
+MMCV = _tested('pip install --no-build-isolation', 'onedl-mmcv', '2.3.6')
 # Import name → the fork's distribution, upstream's.
 REQUIREMENTS = {
-    'mmengine': (Tested('onedl-mmengine', '0.10.12', '0.10.12'), Tested('mmengine', '0.10.7', '0.10.7')),
-    'mmcv': (Tested('onedl-mmcv', '2.3.6', '2.3.6'), Tested('mmcv', '2.1.0', '2.1.0')),
-    'mmpretrain': (Tested('onedl-mmpretrain', '1.3.6', '1.3.6'), Tested('mmpretrain', '1.2.0', '1.2.0')),
+    'mmengine': (_tested('pip install', 'onedl-mmengine', '0.10.12'), _tested('mim install', 'mmengine', '0.10.7')),
+    'mmcv': (MMCV, _tested('mim install', 'mmcv', '2.1.0')),
+    'mmpretrain': (_tested('pip install', 'onedl-mmpretrain', '1.3.6'), _tested('mim install', 'mmpretrain', '1.2.0')),
 }
-LOWEST_TORCH = '2.1'
-HIGHEST_TORCH = '2.8'
-# With build isolation pip builds mmcv out of sight of torch, and then without
-# any compiled operator.
-PIP_OPTIONS = {'mmcv': ' --no-build-isolation'}
 
 
 def installed_distribution(name: str) -> Optional[Tuple[str, str]]:
-    """Distribution that provides an import name.
-
-    Args:
-        name (str): A key of ``REQUIREMENTS``.
-
-    Returns:
-        tuple[str, str], optional: Its name and version; None if there is
-        none.
-    """
+    """Return name and version of the distribution that provides an import name, if any."""
     for tested in REQUIREMENTS[name]:
-        try:
+        with suppress(PackageNotFoundError):
             return tested.distribution, version(tested.distribution)
-        except PackageNotFoundError:
-            pass
     return None
 
 
-def is_above(present: str, highest: str) -> bool:
-    """Whether a version is newer than the newest tested one.
-
-    As many numbers count as the tested one has: 2.8.1 is not above 2.8, and
-    neither is a build of the same release, such as 2.8.0+cpu.
-
-    Args:
-        present (str): What is installed.
-        highest (str): The newest tested version.
-
-    Returns:
-        bool: True if it is newer.
-    """
-    bound = Version(highest).release
-    return Version(present).release[: len(bound)] > bound
-
-
-def check_torch() -> List[Tuple[str, str, str, str]]:
-    """Compare torch with what mmrmix needs.
-
-    Returns:
-        list[tuple]: Empty, or one entry for ``warn_of_untested``.
-
-    Raises:
-        ImportError: If it is missing or too old.
-    """
+def check_requirements() -> None:
+    """Raise an ImportError that names the fix if a package is missing or too old; warn of untested newer ones."""
     try:
-        present = version('torch')
+        found = [(TORCH, version('torch'))]
     except PackageNotFoundError:
-        raise ImportError(f'mmrmix needs torch >= {LOWEST_TORCH}: pip install torch torchvision') from None
-    if Version(present) < Version(LOWEST_TORCH):
-        raise ImportError(f'mmrmix needs torch >= {LOWEST_TORCH}, found {present}: pip install -U torch torchvision')
-    if is_above(present, HIGHEST_TORCH):
-        return [('torch', present, HIGHEST_TORCH, f'pip install "torch=={HIGHEST_TORCH}.*" torchvision')]
-    return []
-
-
-def warn_of_untested(untested: List[Tuple[str, str, str, str]]) -> None:
-    """Say which packages are newer than what was tested; it is no reason to stop.
-
-    Args:
-        untested (list[tuple]): Distribution, its version, the newest tested
-            one and the command that installs that.
-    """
-    if untested:
-        found = ', '.join(f'{name} {present} (tested up to {highest})' for name, present, highest, _ in untested)
-        commands = ' && '.join(command for *_, command in untested)
+        raise ImportError(f'mmrmix needs torch >= {TORCH.lowest}: pip install torch torchvision') from None
+    missing = []
+    for name, family in REQUIREMENTS.items():
+        installed = installed_distribution(name)
+        if installed:
+            found += [(tested, installed[1]) for tested in family if tested.distribution == installed[0]]
+        elif find_spec(name) is None:  # A source tree on the path has no version to compare.
+            missing.append(name)
+    for tested, present in found:
+        if Version(present) < Version(tested.lowest):
+            needed = f'{tested.distribution} >= {tested.lowest}'
+            raise ImportError(f'mmrmix needs {needed}, found {present}: {tested.upgrade}')
+    if missing:
+        fork, upstream = (tested.upgrade for tested in REQUIREMENTS[missing[0]])
+        fix = f'{fork} (maintained forks) or {upstream} (upstream OpenMMLab)'
+        if len(found) > 1:  # Stay with the family of what is installed.
+            fix = fork if any(tested.distribution.startswith('onedl-') for tested, _ in found) else upstream
+        raise ImportError(f'mmrmix needs {missing[0]}, which is not installed: {fix}')
+    newer = [(tested, present) for tested, present in found if _is_above(present, tested.highest)]
+    if newer:
+        packages = ', '.join(f'{each.distribution} {present} (tested up to {each.highest})' for each, present in newer)
         warnings.warn(
-            f'mmrmix has not been tested with {found}. It may well work; if something breaks, install what was '
-            f'tested, {commands}, or report it with the output of tools/collect_env.py.',
-            stacklevel=3,
+            f'mmrmix has not been tested with {packages}. It may well work; if something breaks, install what was '
+            f'tested, {" && ".join(tested.downgrade for tested, _ in newer)}, or report it with the output of '
+            'tools/collect_env.py.',
+            stacklevel=2,
         )
 
 
-def check_requirements() -> None:
-    """Compare what is installed with what mmrmix needs.
-
-    Newer packages than the tested ones cause one warning.
-
-    Raises:
-        ImportError: If a package is missing or too old; names the command
-            that fixes it.
-    """
-    untested = check_torch()
-    found = {name: installed_distribution(name) for name in REQUIREMENTS}
-    is_fork = any(entry and entry[0].startswith('onedl-') for entry in found.values())
-    is_upstream = any(entry and not entry[0].startswith('onedl-') for entry in found.values())
-    for name, (fork, upstream) in REQUIREMENTS.items():
-        fork_command = f'pip install{PIP_OPTIONS.get(name, "")} "{fork.distribution}>={fork.lowest}"'
-        upstream_command = f'mim install "{upstream.distribution}>={upstream.lowest}"'
-        if found[name] is None:
-            # A source tree on the path has no metadata to read a version from.
-            if find_spec(name) is not None:
-                continue
-            if is_fork:
-                fix = fork_command
-            elif is_upstream:
-                fix = upstream_command
-            else:
-                fix = f'{fork_command} (maintained forks) or {upstream_command} (upstream OpenMMLab)'
-            raise ImportError(f'mmrmix needs {name}, which is not installed: {fix}')
-        distribution, present = found[name]
-        tested, fix = (fork, fork_command) if distribution == fork.distribution else (upstream, upstream_command)
-        if Version(present) < Version(tested.lowest):
-            raise ImportError(f'mmrmix needs {distribution} >= {tested.lowest}, found {present}: {fix}')
-        if is_above(present, tested.highest):
-            command = fix.replace(f'>={tested.lowest}', f'=={tested.highest}')
-            untested.append((distribution, present, tested.highest, command))
-    warn_of_untested(untested)
+def _is_above(present: str, highest: str) -> bool:
+    """Compare as many numbers as ``highest`` has: neither 2.8.1 nor 2.8.0+cpu is above 2.8."""
+    bound = Version(highest).release
+    return Version(present).release[: len(bound)] > bound

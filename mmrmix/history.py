@@ -110,15 +110,9 @@ class RMHistory:
         self.seed = self.seed if seed is None else seed
 
     def generator(self) -> np.random.Generator:
-        """Random stream of this iteration; the next call gives the next one's.
-
-        Returns:
-            np.random.Generator: Philox, keyed by (seed, rank), at the counter
-            of the iteration: independent of all other streams. Always the
-            same object, which the next call sets again.
-        """
-        # Drawing advances the counter's lowest word, so the iteration goes
-        # into the next one: neighbouring streams never overlap.
+        """Random stream of this iteration, independent of all others; the next call sets it to the next one's."""
+        # Philox is keyed by (seed, rank). Drawing advances the counter's lowest
+        # word; the iteration goes into the next one, so streams never overlap.
         self._generator.bit_generator.state = dict(
             bit_generator='Philox',
             state=dict(
@@ -198,12 +192,9 @@ class RMHistory:
         """Make a batch and its logits the new history (Eq. 1 and 3).
 
         Args:
-            mixing (Mixing): What was attached to the batch.
+            mixing (Mixing): As it was attached to the batch.
             scores (Tensor): ỹ of that batch, ``(N, K)``.
             logits (Tensor): p̃ of that batch, ``(N, K)``.
-
-        Raises:
-            RuntimeError: Inside ``torch.func.vmap``.
         """
         if mixing.number < self._last_committed:
             return  # Prepared earlier, or recomputed: a newer batch is there.
@@ -223,8 +214,8 @@ def mixing_of(scores: Optional[Tensor]) -> Optional[Mixing]:
         scores (Tensor, optional): Labels of a batch, ``(N, K)``.
 
     Returns:
-        Mixing or None: None unless these are the labels that RecursiveMix
-        returned, and not a copy of their numbers.
+        Mixing or None: None unless it is the tensor that RecursiveMix
+        returned.
     """
     return getattr(scores, 'rm_mixing', None)
 

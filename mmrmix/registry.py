@@ -1,11 +1,11 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Registries of mmrmix, found from every mm project by the prefix ``mmrmix.``.
+"""Registries of mmrmix; configs of every mm project find them by the prefix ``mmrmix.``.
 
-They are children of mmengine's *root* registries and not of mmpretrain's: a
+They are children of mmengine's *root* registries, not of mmpretrain's: a
 foreign scope (mmdet, mmseg, …) resolves ``mmrmix.X`` only among the direct
-children of the root. What they do not hold themselves they look up in
-mmpretrain, because mmengine puts whatever a config inherited as ``mmrmix::…``
-mentions into the scope ``mmrmix``.
+children of the root. Unknown names are looked up in mmpretrain, because
+mmengine puts everything that a config inherits by ``mmrmix::…`` into the
+scope ``mmrmix``.
 """
 
 from typing import Optional
@@ -14,35 +14,21 @@ import mmengine.registry
 import mmpretrain.registry
 from mmengine.registry import Registry
 
-__all__ = [
-    'BATCH_AUGMENTS',
-    'DATASETS',
-    'FUNCTIONS',
-    'HOOKS',
-    'MODELS',
-    'PARAM_SCHEDULERS',
-    'TRANSFORMS',
-    'WEIGHT_INITIALIZERS',
-]
-
 LOCATIONS = {
     'BATCH_AUGMENTS': ['mmrmix.models'],
     'DATASETS': ['mmrmix.datasets', 'mmrmix.contrib.batches'],
     'FUNCTIONS': ['mmrmix.contrib.batches'],
     'HOOKS': ['mmrmix.engine', 'mmrmix.contrib.hooks', 'mmrmix.contrib.checkpoints'],
-    'MODELS': ['mmrmix.models', 'mmrmix.contrib.batch_data_preprocessor'],
+    'MODELS': ['mmrmix.models', 'mmrmix.contrib.batch_data_preprocessor', 'mmrmix.contrib.backbones'],
     'PARAM_SCHEDULERS': ['mmrmix.engine'],
     'TRANSFORMS': ['mmrmix.datasets'],
-    'WEIGHT_INITIALIZERS': ['mmrmix.models'],
+    'WEIGHT_INITIALIZERS': ['mmrmix.contrib.backbones'],
 }
+__all__ = [*LOCATIONS]
 
 
 class ExtensionRegistry(Registry):
-    """A registry of scope ``mmrmix`` that extends one of mmpretrain's.
-
-    Args:
-        name (str): Name of mmpretrain's registry.
-    """
+    """Registry of scope ``mmrmix`` that extends the one of mmpretrain called ``name`` (str)."""
 
     def __init__(self, name: str) -> None:
         self._extended = getattr(mmpretrain.registry, name)
@@ -51,23 +37,16 @@ class ExtensionRegistry(Registry):
         super().__init__(self._extended.name, parent=parent, scope='mmrmix', locations=LOCATIONS.get(name, []))
 
     def get(self, key: str) -> Optional[type]:
-        """Look a type up here, then in mmpretrain.
-
-        Args:
-            key (str): Name of the type, with or without a scope.
-
-        Returns:
-            type, optional: None if there is none of that name.
-        """
+        """Look up a type here, then in mmpretrain; None if neither has it."""
         return super().get(key) or self._extended.get(key)
 
 
 _registries = {name: ExtensionRegistry(name) for name in mmpretrain.registry.__all__}
 
-# What data loaders collate with; mmpretrain has no registry for it.
-FUNCTIONS = Registry('function', parent=mmengine.registry.FUNCTIONS, scope='mmrmix', locations=LOCATIONS['FUNCTIONS'])
 BATCH_AUGMENTS = _registries['BATCH_AUGMENTS']
 DATASETS = _registries['DATASETS']
+# Collate functions; mmpretrain has no registry for them.
+FUNCTIONS = Registry('function', parent=mmengine.registry.FUNCTIONS, scope='mmrmix', locations=LOCATIONS['FUNCTIONS'])
 HOOKS = _registries['HOOKS']
 MODELS = _registries['MODELS']
 PARAM_SCHEDULERS = _registries['PARAM_SCHEDULERS']

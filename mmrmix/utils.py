@@ -1,16 +1,16 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""What mmengine expects of every mm package under this name, and old import paths."""
+"""Functions that mmengine looks for in every mm package, and old import paths."""
 
 from importlib import import_module
 from typing import Any, Callable
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:
-    """Import everything that registers itself; ``mmengine.hub`` calls it.
+    """Import all modules that register classes; ``mmengine.hub`` calls it.
 
     Args:
-        init_default_scope (bool): Not used: configs keep the scope of the
-            library that they train. Defaults to True.
+        init_default_scope (bool): Ignored: configs keep the scope of the
+            library that they train with. Defaults to True.
     """
     from .registry import LOCATIONS
 
@@ -19,14 +19,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
 
 
 def moved_to_contrib(module: str) -> Callable[[str], Any]:
-    """``__getattr__`` of a module that finds the names that it had up to version 0.1.
-
-    Args:
-        module (str): Its name.
-
-    Returns:
-        Callable: Looks a name up in :mod:`mmrmix.contrib`.
-    """
+    """Return a ``__getattr__`` for a module whose names moved to :mod:`mmrmix.contrib` after version 0.1."""
 
     def find(name: str) -> Any:
         contrib = import_module('mmrmix.contrib')

@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
+from mmpretrain import get_model
 from mmpretrain.registry import MODELS
 
 from mmrmix import config_path, link_history
@@ -121,7 +122,7 @@ def test_configs_of_mmpretrain(name, options, names, convert, tmp_path):
     old = original(name, tmp_path)
     assert untouched(cfg) == untouched(old)
     assert cfg.model.neck is None
-    model = CONVERTER.build(cfg.filename)
+    model = get_model(cfg.filename)
     assert type(model.head) is RMHead
     assert model.head.omega == (0.1 if '--omega' in options else 0.5)
     for key in ('num_classes', 'in_channels'):
@@ -148,7 +149,7 @@ def test_a_config_of_ones_own_trains(options, small, convert):
     augments = [*(['CutMix'] if options else ()), 'mmrmix.RecursiveMix']
     assert [augment['type'] for augment in cfg.model.train_cfg.augments] == augments
     assert cfg.model.train_cfg.probs is None
-    model = CONVERTER.build(cfg.filename).train()
+    model = get_model(cfg.filename).train()
     model.data_preprocessor.batch_augments.augments = model.data_preprocessor.batch_augments.augments[-1:]
     assert model.head.loss_module.label_smooth_val == 0.2
     link_history(model)
@@ -166,7 +167,7 @@ CONVNEXT = ['model.backbone._delete_=True', 'model.backbone.type=ConvNeXt', 'mod
         (['model.head.type=MultiLabelLinearClsHead'], r'a multi-label config \(MultiLabelLinearClsHead\)'),
         (['val_evaluator.type=MultiLabelMetric'], r'a multi-label config \(MultiLabelMetric\)'),
         (['model.head.type=ArcFaceClsHead'], 'head is a ArcFaceClsHead, which is more than one linear layer'),
-        (['model.neck.type=GeneralizedMeanPooling'], 'neck is GeneralizedMeanPooling, which RMHead cannot take'),
+        (['model.neck.type=GeneralizedMeanPooling'], 'neck is GeneralizedMeanPooling, which RMHead cannot replace'),
         (['data_preprocessor.num_classes=None'], r'--cfg-options data_preprocessor\.num_classes=NUMBER'),
         (['model.head.num_classes=7'], r'head\.num_classes=7 and data_preprocessor\.num_classes=10 are not the same'),
         (['model.head.in_channels=9'], r'yields 8 channels, but model\.head\.in_channels is 9'),
@@ -189,7 +190,7 @@ def test_what_does_not_fit_is_explained(options, message, small, convert, tmp_pa
 def test_the_fix_works(backbone, fix, channels, small, convert):
     options = [*backbone, f'model.backbone.{fix}', f'model.head.in_channels={channels}', 'model.head.hidden_dim=None']
     cfg, said = convert(small, '--cfg-options', *options)
-    model = CONVERTER.build(cfg.filename)
+    model = get_model(cfg.filename)
     assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 10)
     assert model.head.loss_module.label_smooth_val == 0.2
     assert f'a map {channels}×' in said
@@ -250,7 +251,7 @@ def test_wherever_the_config_mixes(where, content, options, small, convert):
         text += f'model["data_preprocessor"] = dict(data_preprocessor, batch_augments={content})\n'
     small.write_text(text)
     cfg, said = convert(small, *options)
-    model = CONVERTER.build(cfg.filename).train()
+    model = get_model(cfg.filename).train()
     names = [*(['Mixup'] if options and 'Mixup' in content else []), 'RecursiveMix']
     augments = model.data_preprocessor.batch_augments
     assert [type(augment).__name__ for augment in augments.augments] == names and augments.probs is None

@@ -27,7 +27,8 @@ pytestmark = pytest.mark.install
 DEMO = 'demo/resnet10_1xb64_fashion-mnist.py'
 CONFIGS = [name[len('configs/') :] for name in tracked('configs') if name.endswith('.py')]
 TOOLS = [name for name in tracked('tools') if re.fullmatch(r'tools/(\w+/)?\w+\.py', name)]
-TOOLS = [name for name in TOOLS if not (ROOT / name).with_name('__init__.py').exists()]
+# Modules of the tools, such as cam.py, are no scripts.
+TOOLS = [name for name in TOOLS if "if __name__ == '__main__':" in (ROOT / name).read_text()]
 # onedl-mim takes the first folder in an installed package's list of files,
 # which is mmrmix-….dist-info, for the package; openmim looks for an editable
 # one in site-packages.

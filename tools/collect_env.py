@@ -1,9 +1,9 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Print what a bug report needs to know about this machine, to paste into an issue.
+"""Print the environment for a bug report.
 
 python tools/collect_env.py
 
-It works in broken environments, too: that is when it is needed.
+Also works in broken environments, where it is needed most.
 """
 
 import argparse
@@ -15,8 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Dict, Optional
 
-# Import name → distributions that bring it. importlib.metadata could tell for
-# itself, but in Python 3.10 only where a distribution has a top_level.txt.
+# Import name → distributions that provide it. In Python 3.10, importlib.metadata
+# knows this only of distributions with a top_level.txt.
 DISTRIBUTIONS = {
     'mmengine': ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
     'mmcv': ('mmcv', 'mmcv-full', 'mmcv-lite', 'onedl-mmcv'),
@@ -30,8 +30,8 @@ def revision(folder: Path) -> Optional[str]:
     """Git revision of a checkout.
 
     Args:
-        folder (Path): Its top folder. Below another checkout, such as an
-            environment inside a project, there is nothing to tell.
+        folder (Path): Top folder of the checkout. A folder inside another
+            checkout, such as an environment inside a project, has no revision.
 
     Returns:
         str, optional: The short hash, with "-dirty" after uncommitted
@@ -47,7 +47,7 @@ def revision(folder: Path) -> Optional[str]:
 
 
 def describe_mmrmix() -> str:
-    """Version and origin of mmrmix, or why it cannot be imported."""
+    """Version and origin of mmrmix, or the reason why it cannot be imported."""
     try:
         import mmrmix
     except Exception as error:
@@ -57,7 +57,7 @@ def describe_mmrmix() -> str:
 
 
 def describe_package(name: str) -> str:
-    """Distributions and versions that an import name comes from.
+    """Distributions that an import name comes from, with versions.
 
     Args:
         name (str): Import name of an mm package.
@@ -79,7 +79,7 @@ def describe_package(name: str) -> str:
 
 
 def describe_operators() -> str:
-    """Whether mmcv has compiled operators, and for what."""
+    """Whether mmcv has compiled operators, and for which CUDA."""
     try:
         ops = import_module('mmcv.ops')
         return f'yes, CUDA: {ops.get_compiling_cuda_version()}'
@@ -88,11 +88,7 @@ def describe_operators() -> str:
 
 
 def collect() -> Dict[str, str]:
-    """All entries of the report.
-
-    Returns:
-        dict[str, str]: Ours first, then those of mmengine.
-    """
+    """Collect the entries of the report: ours, then those of mmengine."""
     info = {'mmrmix': describe_mmrmix()}
     info.update({name: describe_package(name) for name in DISTRIBUTIONS})
     info['mmcv operators'] = describe_operators()
@@ -100,7 +96,7 @@ def collect() -> Dict[str, str]:
         theirs = import_module('mmengine.utils.dl_utils').collect_env()
     except Exception as error:
         theirs = {'Python': sys.version, 'platform': platform.platform(), "mmengine's report": f'failed: {error}'}
-    # The distribution above says more, and a random seed nothing.
+    # The distributions above say more than MMEngine, and a random seed says nothing.
     info.update({name: str(value) for name, value in theirs.items() if name not in ('MMEngine', 'numpy_random_seed')})
     return info
 

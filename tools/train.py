@@ -17,7 +17,7 @@ from mmrmix.contrib.cli.launch import (
     missing_data_explained,
 )
 from mmrmix.contrib.cli.screen import errors_as_sentences
-from mmrmix.prepare_config import prepare_config
+from mmrmix.placement import check_placement
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,21 +29,21 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint; without a path, from the latest one in the work dir',
+        help='resume from this checkpoint; without a path, from the latest one in the work dir',
     )
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision (needs a GPU)')
     parser.add_argument(
-        '--channels-last', action='store_true', help='keep images and weights in the channels-last memory format'
+        '--channels-last', action='store_true', help='use the channels-last memory format for images and weights'
     )
-    parser.add_argument('--compile', action='store_true', help='compile forward pass and gradient with torch.compile')
+    parser.add_argument('--compile', action='store_true', help='compile forward and backward pass with torch.compile')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help="scale the learning rate with the number of GPUs and the batch size, from the config's auto_scale_lr",
+        help="scale the learning rate to the total batch size, from the config's auto_scale_lr",
     )
-    parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
+    parser.add_argument('--no-validate', action='store_true', help='do not validate during training')
     parser.add_argument(
-        '--no-persistent-workers', action='store_true', help='start the loader workers anew in every epoch'
+        '--no-persistent-workers', action='store_true', help='restart the data loader workers in every epoch'
     )
     return parser.parse_args()
 
@@ -66,7 +66,7 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise ValueError(
                 '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config: the total batch size '
-                'that its learning rate is meant for.'
+                'that its learning rate belongs to.'
             )
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
@@ -79,7 +79,7 @@ def main() -> None:
     with errors_as_sentences(args.verbose):
         cfg = load_config(args)
         apply_options(cfg, args)
-        prepare_config(cfg)
+        check_placement(cfg)
         with missing_data_explained(cfg):
             build_runner(cfg, args.verbose).train()
 

@@ -1,5 +1,5 @@
-# mmpretrain's runtime, from which a run that was killed goes on as if nothing
-# had happened (docs/resume.md).
+# mmpretrain's runtime, from which a killed run resumes as if nothing had
+# happened (docs/resume.md).
 _base_ = ['mmpretrain::_base_/default_runtime.py']
 
 default_hooks = dict(

@@ -1,9 +1,7 @@
-# Table 3: DenseNet-121 on CIFAR-100, top-1 error 19.51 %.
+# Table 3: DenseNet-121 on CIFAR-100.
 _base_ = [
     '../_base_/models/densenet121_cifar.py',
     '../_base_/datasets/cifar100_bs64.py',
     '../_base_/schedules/cifar100_bs128_200e.py',
-    '../_base_/default_runtime.py',
+    '../_base_/paper_runtime.py',
 ]
-
-default_hooks = dict(checkpoint=dict(save_best='auto'))

@@ -1,5 +1,3 @@
-# Table 3: DenseNet-121 on CIFAR-100 with CutMix, top-1 error 17.21 %.
-# On CIFAR, the CutMix paper mixes every other batch.
-_base_ = ['../baseline/densenet121_2xb64-baseline_cifar100.py']
-
-model = dict(train_cfg=dict(augments=dict(type='CutMix', alpha=1.0), probs=0.5))
+# Table 3: DenseNet-121 on CIFAR-100 with CutMix.
+_base_ = ['../baseline/densenet121_2xb64-baseline_cifar100.py', '../_base_/cutmix_cifar.py']
+_base_.merge(_base_.pop('cutmix'))

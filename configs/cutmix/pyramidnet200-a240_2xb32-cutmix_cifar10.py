@@ -1,5 +1,3 @@
-# Table 1: PyramidNet-200 on CIFAR-10 with CutMix, top-1 error 2.88 %.
-# On CIFAR, the CutMix paper mixes every other batch.
-_base_ = ['../baseline/pyramidnet200-a240_2xb32-baseline_cifar10.py']
-
-model = dict(train_cfg=dict(augments=dict(type='CutMix', alpha=1.0), probs=0.5))
+# Table 1: PyramidNet-200 on CIFAR-10 with CutMix.
+_base_ = ['../baseline/pyramidnet200-a240_2xb32-baseline_cifar10.py', '../_base_/cutmix_cifar.py']
+_base_.merge(_base_.pop('cutmix'))

@@ -1,4 +1,3 @@
 # The quick start with mixup, as mmpretrain has it.
-_base_ = ['resnet10_1xb64-baseline_fashion-mnist.py']
-
-model = dict(train_cfg=dict(augments=dict(type='Mixup', alpha=1.0)))
+_base_ = ['resnet10_1xb64-baseline_fashion-mnist.py', '../_base_/mixup.py']
+_base_.merge(_base_.pop('mixup'))

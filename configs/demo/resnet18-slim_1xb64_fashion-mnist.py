@@ -5,14 +5,11 @@ _base_ = [
     '../_base_/datasets/fashion_mnist_bs64.py',
     '../_base_/schedules/fashion_mnist_4e.py',
     '../_base_/default_runtime.py',
+    '../_base_/rm.py',
 ]
+_base_.merge(_base_.pop('rm'))
 
-model = dict(
-    neck=None,
-    head=dict(type='mmrmix.RMHead', omega=0.1, cal_acc=True),
-    train_cfg=dict(augments=dict(type='mmrmix.RecursiveMix', alpha=0.5)),
-)
-custom_hooks = [dict(type='mmrmix.RMHistoryHook')]
+model = dict(head=dict(cal_acc=True))
 
 # A grey image less three means has three channels. Images are enlarged, and so
 # cropped and flipped, one at a time.

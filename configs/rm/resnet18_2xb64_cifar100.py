@@ -1,9 +1,3 @@
-# Table 3: ResNet-18 on CIFAR-100 with RecursiveMix, top-1 error 18.64 %.
-_base_ = ['../baseline/resnet18_2xb64-baseline_cifar100.py']
-
-model = dict(
-    neck=None,
-    head=dict(type='mmrmix.RMHead', omega=0.1),
-    train_cfg=dict(augments=dict(type='mmrmix.RecursiveMix', alpha=0.5)),
-)
-custom_hooks = [dict(type='mmrmix.RMHistoryHook')]
+# Table 3: ResNet-18 on CIFAR-100 with RecursiveMix.
+_base_ = ['../baseline/resnet18_2xb64-baseline_cifar100.py', '../_base_/rm.py']
+_base_.merge(_base_.pop('rm'))

@@ -1,5 +1,9 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""References to classes by the names that configs and docstrings use."""
+"""References by the names that configs and docstrings use.
+
+Configs say ``mmrmix.RMHead`` where Python says ``mmrmix.models.RMHead``, and
+docstrings name functions of their own module without the module.
+"""
 
 from typing import Optional
 
@@ -12,20 +16,7 @@ from sphinx.environment import BuildEnvironment
 def resolve(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.TextElement
 ) -> Optional[nodes.Element]:
-    """Find what only one documented object can mean.
-
-    Configs say ``mmrmix.RMHead`` where Python says ``mmrmix.models.RMHead``,
-    and docstrings name a function of their own module without the module.
-
-    Args:
-        app (Sphinx): The application.
-        env (BuildEnvironment): Its environment.
-        node (pending_xref): A reference that Sphinx could not resolve.
-        contnode (nodes.TextElement): Its text.
-
-    Returns:
-        nodes.Element, optional: None where there are no or several such objects.
-    """
+    """Resolve a name that ends the full name of exactly one documented object."""
     if node.get('refdomain') != 'py':
         return None
     domain = env.get_domain('py')
@@ -37,13 +28,6 @@ def resolve(
 
 
 def setup(app: Sphinx) -> dict:
-    """Register the resolver.
-
-    Args:
-        app (Sphinx): The application.
-
-    Returns:
-        dict: What Sphinx wants to know about an extension.
-    """
+    """Register the resolver."""
     app.connect('missing-reference', resolve)
     return {'parallel_read_safe': True, 'parallel_write_safe': True}

@@ -1,24 +1,22 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""What feeds a GPU at ImageNet size: images a second that one core decodes and augments."""
+"""Data loading at ImageNet size: images per second that one core decodes and augments."""
 
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Callable, Dict, List
+from typing import Callable, Dict, Iterable, List
 
 import cv2
 import mmcv
 import numpy as np
-import skimage.data
 import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmpretrain.registry import TRANSFORMS
-from rich.progress import track
 from torch.utils.data import DataLoader
 
-from .timing import Settings, Table
+from .timing import Settings, Table, in_turns
 
 FLAGSHIP = Path(__file__).parents[2] / 'configs/rm/resnet50_8xb64_imagenet.py'
 # Colour photographs of scikit-image, at the mean size of ImageNet's images.
@@ -28,10 +26,12 @@ WIDTH, HEIGHT, QUALITY = 500, 375, 92
 
 def write_photographs(folder: Path) -> List[Path]:
     """JPEG files of about ImageNet's mean size in pixels and bytes."""
+    import skimage.data
+
     paths = []
     for name in PHOTOGRAPHS:
         image = cv2.resize(getattr(skimage.data, name)()[..., ::-1], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-        noise = np.random.default_rng(0).normal(0, 6, image.shape)  # Of a sensor; photographs made smaller have none.
+        noise = np.random.default_rng(0).normal(0, 6, image.shape)  # Sensor noise, which downscaling has removed.
         paths.append(folder / f'{name}.jpg')
         noisy = (image + noise).clip(0, 255).astype(np.uint8)
         cv2.imwrite(str(paths[-1]), noisy, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
@@ -39,7 +39,7 @@ def write_photographs(folder: Path) -> List[Path]:
 
 
 def has_turbojpeg() -> bool:
-    """Whether the package PyTurboJPEG and the library below it are there; makes mmcv load them."""
+    """Whether mmcv can load PyTurboJPEG and its library."""
     try:
         # LoadImageFromFile(imdecode_backend='turbojpeg') alone fails: only this loads the library.
         mmcv.use_backend('turbojpeg')
@@ -51,7 +51,7 @@ def has_turbojpeg() -> bool:
 
 
 def pipeline(steps: List[dict]) -> Callable[[Path], dict]:
-    """Transforms of mmpretrain, ready to be called with a file."""
+    """Transforms of mmpretrain as a function of a file."""
     compose = Compose([TRANSFORMS.build(dict(step)) for step in steps])
     return lambda path: compose(dict(img_path=str(path), gt_label=0))
 
@@ -93,7 +93,7 @@ def images(settings: Settings) -> List[Table]:
 
 
 class Photographs(torch.utils.data.Dataset):
-    """The files again and again, through a pipeline."""
+    """The files, repeated, through a pipeline."""
 
     def __init__(self, paths: List[Path], function: Callable, length: int) -> None:
         self.paths, self.function, self.length = paths, function, length
@@ -106,36 +106,34 @@ class Photographs(torch.utils.data.Dataset):
 
 
 def _loaders(title: str, function: Callable, paths: List[Path], settings: Settings) -> Table:
-    """Images a second of data loaders with persistent workers, in turns."""
+    """Images per second of data loaders with persistent workers, in turns."""
     batch_size, length = (2, 4) if settings.is_quick else (64, 512)
     options = {'no worker': dict(num_workers=0)}
     for number, prefetch in ((1, 2), (2, 2), (2, 4)):
         name = f'{number} worker{"s" * (number > 1)}, prefetch_factor {prefetch}'
         options[name] = dict(num_workers=number, prefetch_factor=prefetch, persistent_workers=True)
-    rates: Dict[str, List[float]] = {name: [] for name in options}
     dataset = Photographs(paths, function, length)
     loaders = {
         name: DataLoader(dataset, batch_size, collate_fn=default_collate, **option) for name, option in options.items()
     }
-    for turn in track(range(2 if settings.is_quick else 3), description=title.split(',')[0]):
-        for name, loader in loaders.items():
-            begin = time.perf_counter()
-            for _ in loader:
-                pass
-            if turn:
-                rates[name].append(length / (time.perf_counter() - begin))
+    contenders = {name: lambda loader=loader: rate(loader, length) for name, loader in loaders.items()}
+    rates = in_turns(title.split(',')[0], contenders, turns=1 if settings.is_quick else 2)
     return Table(title, 'images/s', 'no worker', rates, more_is_better=True)
 
 
-def _rates(title: str, contenders: Dict[str, Callable], paths: List[Path], settings: Settings) -> Table:
-    """Images a second of each contender, in turns."""
-    rates: Dict[str, List[float]] = {name: [] for name in contenders}
-    repeats = 1 if settings.is_quick else 10
-    for turn in track(range(settings.turns + 1), description=title.split(',')[0]):
-        for name, function in contenders.items():
-            begin = time.perf_counter()
-            for path in paths * repeats:
-                function(path)
-            if turn:
-                rates[name].append(len(paths) * repeats / (time.perf_counter() - begin))
-    return Table(title, 'images/s', next(iter(contenders)), rates, more_is_better=True)
+def _rates(title: str, functions: Dict[str, Callable], paths: List[Path], settings: Settings) -> Table:
+    """Images per second of functions of a file, in turns."""
+    paths = paths * (1 if settings.is_quick else 10)
+    contenders = {
+        name: lambda function=function: rate(map(function, paths), len(paths)) for name, function in functions.items()
+    }
+    rates = in_turns(title.split(',')[0], contenders, settings.turns)
+    return Table(title, 'images/s', next(iter(functions)), rates, more_is_better=True)
+
+
+def rate(batches: Iterable, number: int) -> float:
+    """Images per second of an iterable that yields ``number`` images in all."""
+    begin = time.perf_counter()
+    for _ in batches:
+        pass
+    return number / (time.perf_counter() - begin)

@@ -15,12 +15,11 @@ from mmengine.hooks import Hook
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS, HOOKS, MODELS
-from rich.progress import track
 
 from mmrmix.contrib import ChannelsLastHook, WholeBatches
 from mmrmix.contrib.batch_data_preprocessor import random_crop_flip
 
-from .timing import Settings, Table
+from .timing import Settings, Table, in_turns
 
 DEMO = Path(__file__).parents[2] / 'configs/demo'
 
@@ -69,7 +68,7 @@ def config(method: str, shape: Tuple[int, ...], batch_size: int, work_dir: str) 
     for key in ('val_dataloader', 'val_cfg', 'val_evaluator', 'test_dataloader', 'test_cfg', 'test_evaluator'):
         cfg[key] = None
     cfg.default_hooks.checkpoint.pop('save_best', None)
-    # Logs are written, but not to the terminal, and every run has files of its own.
+    # Log to files only, a separate one for each run.
     cfg.log_level = 'ERROR'
     cfg.experiment_name = f'loop_{time.perf_counter_ns()}'
     cfg.visualizer = dict(type='Visualizer', name=cfg.experiment_name, vis_backends=[dict(type='LocalVisBackend')])
@@ -77,7 +76,7 @@ def config(method: str, shape: Tuple[int, ...], batch_size: int, work_dir: str) 
 
 
 def per_image(cfg: Config) -> Config:
-    """As mmpretrain does it: a pipeline an image, a list of samples a batch."""
+    """As in mmpretrain: a pipeline per image, a list of samples per batch."""
     size, padding = cfg.train_dataloader.dataset.shape[1], cfg.data_preprocessor.crop_padding
     cfg.train_dataloader.dataset.pipeline = [
         dict(type='RandomCrop', crop_size=size, padding=padding),
@@ -156,13 +155,8 @@ def loops(settings: Settings) -> List[Table]:
                 'Runner, RecursiveMix': lambda new=new: run(new('RecursiveMix')),
                 "Runner, mmpretrain's pipeline": lambda new=new: run(per_image(new('baseline'))),
             }
-            rates: Dict[str, List[float]] = {key: [] for key in contenders}
             title = f'Training loop, {name}, batches of {batch_size}'
-            for turn in track(range((1 if settings.is_quick else min(settings.turns, 3)) + 1), description=title):
-                for key, contender in contenders.items():
-                    rate = contender()
-                    if turn:
-                        rates[key].append(rate)
+            rates = in_turns(title, contenders, turns=1 if settings.is_quick else min(settings.turns, 3))
         cost = [
             1e3 * batch_size * (1 / ours - 1 / plain)
             for ours, plain in zip(rates['Runner'], rates['loader and train_step, without Runner'])

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from mmrmix import RMHistory
 from mmrmix.history import HistoryBatch
 from mmrmix.models import RecursiveMix
-from mmrmix.models.batch_augments.boxes import sample_box
+from mmrmix.models.batch_augments.boxes import box_area_ratio, sample_box
 from mmrmix.models.heads.roi_pooling import gap_and_roi_pool
 
-from .timing import Settings, Table, in_turns
+from .timing import Settings, Table, times
 
 
 class CloneAndInterpolate:
-    """RecursiveMix as one would write it down from Eq. 1 and 2, for comparison."""
+    """RecursiveMix written down from Eq. 1 and 2, for comparison."""
 
     def __init__(self) -> None:
         self.history = None
@@ -29,18 +29,18 @@ class CloneAndInterpolate:
     def __call__(self, inputs: Tensor, scores: Tensor) -> Tuple[Tensor, Tensor]:
         inputs, scores = inputs.clone(), scores.float()
         if self.history is not None:
-            height, width = inputs.shape[-2:]
-            x1, y1, x2, y2 = sample_box(self.generator, (height, width), 0.5)
+            image_size = inputs.shape[-2:]
+            x1, y1, x2, y2 = box = sample_box(self.generator, image_size, 0.5)
             if x1 < x2 and y1 < y2:
                 inputs[..., y1:y2, x1:x2] = F.interpolate(self.history[0], (y2 - y1, x2 - x1))
-            area_ratio = (x2 - x1) * (y2 - y1) / (height * width)
+            area_ratio = box_area_ratio(box, image_size)
             scores = area_ratio * self.history[1] + (1 - area_ratio) * scores
         self.history = inputs.clone(), scores.clone()
         return inputs, scores
 
 
 def recursive_mix(num_samples: int, device: torch.device) -> Callable:
-    """Our augment, with a history that goes on as if a head had committed every batch."""
+    """Our augment, with a history to which every batch is committed."""
     augment = RecursiveMix()
     augment.history = history = RMHistory()
     is_finite = torch.ones(num_samples, dtype=torch.bool, device=device)
@@ -73,10 +73,10 @@ def augments(settings: Settings) -> List[Table]:
             for name, function in functions.items()
         }
         title = f'Batch augments, {"×".join(map(str, shape))}'
-        # Many boxes a turn, since the time depends on the box.
-        times = in_turns(title, contenders, settings, number=10 if shape[-1] > 200 else 100)
-        tables.append(Table(title, 'ms', 'CutMix', times, limits={'RecursiveMix': 1.0}))
-        against = {name: times[name] for name in ('RecursiveMix, cloned and interpolated', 'RecursiveMix')}
+        # Many boxes per turn, since the time depends on the box.
+        values = times(title, contenders, settings, number=10 if shape[-1] > 200 else 100)
+        tables.append(Table(title, 'ms', 'CutMix', values, limits={'RecursiveMix': 1.0}))
+        against = {name: values[name] for name in ('RecursiveMix, cloned and interpolated', 'RecursiveMix')}
         tables.append(
             Table(
                 f'RecursiveMix against a plain implementation, {"×".join(map(str, shape))}',
@@ -124,7 +124,6 @@ def pooling(settings: Settings) -> List[Table]:
 
             contenders = {base: with_roi_align, **contenders}
         title = f'Pooling, forward and backward, {"×".join(map(str, shape))}'
-        times = in_turns(title, contenders, settings, number=10)
         limits = {'GAP and RoI, one product (ours)': 0.6} if RoIAlign is not None else {}
-        tables.append(Table(title, 'ms', base, times, limits))
+        tables.append(Table(title, 'ms', base, times(title, contenders, settings, number=10), limits))
     return tables

@@ -1,9 +1,12 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """Whole training steps of the paper's configs: time, memory, and Table 10."""
 
+import itertools
+import json
 import statistics
 from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Callable, Dict, List, NamedTuple, Tuple
 
@@ -12,30 +15,32 @@ from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import MODELS
+from reproduction.experiments import METHODS
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from mmrmix import link_history
 from mmrmix.contrib import BatchDataPreprocessor, ChannelsLastHook, LabelBatch
+from mmrmix.models.heads.deployed import without_fc_roi
 
-from .timing import Settings, Table, in_turns
+from .timing import Settings, Table, times
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
-METHODS = {'baseline': 'baseline/{}-baseline_{}', 'CutMix': 'cutmix/{}-cutmix_{}', 'RecursiveMix': 'rm/{}_{}'}
+CONTENDERS = {'baseline': METHODS['baseline'], 'CutMix': METHODS['CutMix'], 'RecursiveMix': METHODS['RM']}
 
 
 class Workload(NamedTuple):
-    """A network of the paper: (names of its configs, batch size, image size)."""
+    """A network of the paper, its configs by method, and the size of a batch in images and pixels."""
 
     name: str
-    config: Tuple[str, str]
+    config: str
     batch_size: int
     image_size: int
 
 
-RESNET50 = Workload('ResNet-50', ('resnet50_8xb64', 'imagenet'), 64, 224)
-RESNET18 = Workload('ResNet-18 (CIFAR)', ('resnet18_2xb64', 'cifar100'), 64, 32)
-PVT = Workload('PVTv2-B1', ('pvtv2-b1_8xb64', 'imagenet'), 64, 224)
+RESNET50 = Workload('ResNet-50', '{}/resnet50_8xb64{}_imagenet.py', 64, 224)
+RESNET18 = Workload('ResNet-18 (CIFAR)', '{}/resnet18_2xb64{}_cifar100.py', 64, 32)
+PVT = Workload('PVTv2-B1', '{}/pvtv2-b1_8xb64{}_imagenet.py', 64, 224)
 QUICK = RESNET18._replace(batch_size=4)
 
 
@@ -56,7 +61,7 @@ COMPILED = Mode('compiled', is_compiled=True)
 
 def build(workload: Workload, method: str, mode: Mode, settings: Settings) -> Tuple[nn.Module, Callable[[], None]]:
     """A model, and a function that trains it for one step on a batch of noise."""
-    cfg = Config.fromfile(CONFIGS / f'{METHODS[method].format(*workload.config)}.py')
+    cfg = Config.fromfile(CONFIGS / workload.config.format(*CONTENDERS[method]))
     if cfg.get('data_preprocessor'):
         cfg.model.data_preprocessor = cfg.data_preprocessor
     if settings.is_quick and 'CIFAR' in workload.name:
@@ -81,7 +86,7 @@ def build(workload: Workload, method: str, mode: Mode, settings: Settings) -> Tu
     labels = torch.randint(cfg.model.head.num_classes, shape[:1])
     if is_on_gpu:
         images, labels = images.pin_memory(), labels.pin_memory()
-    # mmengine's AMP needs a GPU; CPUs have bfloat16.
+    # mmengine's AMP needs a GPU; CPUs use bfloat16.
     precision = torch.autocast('cpu', torch.bfloat16) if mode.is_half and not is_on_gpu else nullcontext()
 
     is_ours = isinstance(model.data_preprocessor, BatchDataPreprocessor)
@@ -114,19 +119,19 @@ def steps(settings: Settings) -> List[Table]:
     tables = []
     for workload, mode in runs:
         is_slow = workload is RESNET50 and settings.device.type == 'cpu'  # 20 s a step on 2 cores.
-        methods = ['baseline', 'RecursiveMix'] if is_slow else [*METHODS]
+        methods = ['baseline', 'RecursiveMix'] if is_slow else [*CONTENDERS]
         contenders = {name: build(workload, name, mode, settings)[1] for name in methods}
         title = step_title(workload, mode)
         is_on_gpu = settings.device.type == 'cuda'
-        times = in_turns(title, contenders, settings, number=10 if is_on_gpu else 1, turns=4 if is_slow else 0)
+        values = times(title, contenders, settings, number=10 if is_on_gpu else 1, turns=4 if is_slow else 0)
         limit = 1.005 if is_on_gpu else 1.02
         limits = {'RecursiveMix': limit} if workload is RESNET50 and mode is FLOAT32 else {}
-        tables.append(Table(title, 'ms', 'baseline', times, limits))
+        tables.append(Table(title, 'ms', 'baseline', values, limits))
     return tables
 
 
 def peak_bytes(step: Callable[[], None], device: torch.device, number: int) -> int:
-    """Most bytes that tensors occupied during some steps from the very first on, the model's own not counted."""
+    """Peak of the bytes that tensors occupy during the first steps, without the model itself."""
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -134,17 +139,16 @@ def peak_bytes(step: Callable[[], None], device: torch.device, number: int) -> i
         for _ in range(number):
             step()
         return torch.cuda.max_memory_allocated(device) - before
-    # Every allocation of torch's CPU allocator is an event of the profiler.
+    # The trace has an event for every allocation by torch's CPU allocator.
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         for _ in range(number):
             step()
-    live = peak = 0
-    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == '[memory]']
-    start_of = (lambda event: event.start_ns()) if hasattr(events[0], 'start_ns') else (lambda event: event.start_us())
-    for event in sorted(events, key=start_of):
-        live += event.nbytes()
-        peak = max(peak, live)
-    return peak
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / 'trace.json'
+        profiler.export_chrome_trace(str(path))
+        events = [event for event in json.loads(path.read_text())['traceEvents'] if event.get('name') == '[memory]']
+    events.sort(key=lambda event: event['ts'])
+    return max(itertools.accumulate(event['args']['Bytes'] for event in events))
 
 
 def memory(settings: Settings) -> List[Table]:
@@ -152,13 +156,13 @@ def memory(settings: Settings) -> List[Table]:
     tables = []
     for workload in [QUICK] if settings.is_quick else [RESNET50, RESNET18]:
         values: Dict[str, List[float]] = {}
-        for method in METHODS:
+        for method in CONTENDERS:
             model, step = build(workload, method, FLOAT32, settings)
             values[method] = [peak_bytes(step, settings.device, number=2) / 2**20]
         batch = workload.batch_size * 3 * workload.image_size**2 * 4 / 2**20
         num_classes = model.head.num_classes
         budget = batch + 3 * workload.batch_size * num_classes * 4 / 2**20
-        # Gradient and momentum of fc_roi are weights, so to say, and not the batch's.
+        # Gradient and momentum of fc_roi do not depend on the batch size.
         branch = 2 * sum(parameter.numel() for parameter in model.head.fc_roi.parameters()) * 4 / 2**20
         extra = values['RecursiveMix'][0] - values['baseline'][0]
         tables.append(
@@ -188,8 +192,8 @@ def costs(settings: Settings, tables: List[Table]) -> List[Table]:
     for name, method in (('baseline', 'baseline'), ('RecursiveMix, training', 'RecursiveMix')):
         model, _ = build(workload, method, FLOAT32, settings)
         rows[name] = [sum(parameter.numel() for parameter in model.parameters()) / 1e6]
-    deployed = [parameter.numel() for key, parameter in model.named_parameters() if 'fc_roi' not in key]
-    rows['RecursiveMix, deployed'] = [sum(deployed) / 1e6]
+    deployed = without_fc_roi(dict(model.named_parameters())).values()
+    rows['RecursiveMix, deployed'] = [sum(parameter.numel() for parameter in deployed) / 1e6]
     result = [Table('Table 10: parameters', 'million', 'baseline', rows, note='Paper: 25.56, 27.61 and 25.56.')]
     shape = (3, workload.image_size, workload.image_size)
     flops = {}

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Timing several ways to do the same thing in turns."""
+"""Measuring several ways to do the same thing in turns."""
 
 import statistics
 import time
@@ -16,9 +16,9 @@ class Settings:
 
     Attributes:
         device (torch.device): Where the models run.
-        turns (int): How often each contender has its turn.
-        is_quick (bool): Small shapes and networks: tests the script, says
-            nothing about speed.
+        turns (int): Measurements of each contender.
+        is_quick (bool): Small shapes and networks, which only test the
+            script.
     """
 
     device: torch.device
@@ -33,12 +33,12 @@ class Table:
     Attributes:
         title (str): What is compared.
         unit (str): Unit of ``values``.
-        base (str): The row that the others are divided by.
-        values (dict[str, list[float]]): A value a turn for each row.
-        limits (dict[str, float]): Largest ratio to the base that a row is
-            meant to have; the smallest where ``more_is_better``.
+        base (str): Row that the others are divided by.
+        values (dict[str, list[float]]): Row → values, one per turn.
+        limits (dict[str, float]): Row → target: the largest ratio to the
+            base, or the smallest with ``more_is_better``.
         more_is_better (bool): Values are rates, not costs.
-        note (str): What a reader has to know.
+        note (str): Remark below the table.
     """
 
     title: str
@@ -50,11 +50,11 @@ class Table:
     note: str = ''
 
     def ratios(self, row: str) -> List[float]:
-        """Ratio to the base, turn by turn, so that drifts of the machine cancel."""
+        """Ratio to the base, turn by turn, so that drift of the machine cancels."""
         return [value / base for value, base in zip(self.values[row], self.values[self.base])]
 
     def is_met(self, row: str) -> Optional[bool]:
-        """Whether the median ratio keeps to its limit; None where there is none."""
+        """Whether the median ratio meets its target; None if the row has none."""
         if row not in self.limits:
             return None
         ratio = statistics.median(self.ratios(row))
@@ -62,15 +62,15 @@ class Table:
 
 
 def seconds(function: Callable[[], object], number: int, device: torch.device) -> float:
-    """Seconds that a call takes, the device's work included.
+    """Seconds per call, including the work of the device.
 
     Args:
-        function (Callable): What to call.
-        number (int): Calls in a row, of which the mean is taken.
+        function (Callable): Function to time.
+        number (int): Calls in a row.
         device (torch.device): CUDA devices are timed by events.
 
     Returns:
-        float: Seconds per call.
+        float: Mean over the calls.
     """
     if device.type == 'cuda':
         start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
@@ -87,26 +87,45 @@ def seconds(function: Callable[[], object], number: int, device: torch.device) -
     return (time.perf_counter() - begin) / number
 
 
-def in_turns(
-    what: str, contenders: Dict[str, Callable[[], object]], settings: Settings, number: int = 1, turns: int = 0
-) -> Dict[str, List[float]]:
-    """Time contenders A B C A B C …, after one turn that does not count.
+def in_turns(what: str, contenders: Dict[str, Callable[[], float]], turns: int) -> Dict[str, List[float]]:
+    """Measure contenders A B C A B C …, after a warm-up turn that does not count.
 
     Args:
-        what (str): What the progress bar says.
-        contenders (dict[str, Callable]): Name → what to time.
-        settings (Settings): How to measure.
-        number (int): Calls in a turn. Defaults to 1.
-        turns (int): Turns of each; defaults to 0: those of the settings.
+        what (str): Description for the progress bar.
+        contenders (dict[str, Callable]): Name → function that returns a
+            measured value.
+        turns (int): Measurements of each.
 
     Returns:
-        dict[str, list[float]]: Milliseconds per call of each turn.
+        dict[str, list[float]]: Name → values, one per turn.
+    """
+    values: Dict[str, List[float]] = {name: [] for name in contenders}
+    for turn in track(range(turns + 1), description=what):
+        for name, measure in contenders.items():
+            value = measure()
+            if turn:
+                values[name].append(value)
+    return values
+
+
+def times(
+    what: str, functions: Dict[str, Callable[[], object]], settings: Settings, number: int = 1, turns: int = 0
+) -> Dict[str, List[float]]:
+    """Time functions in turns.
+
+    Args:
+        what (str): Description for the progress bar.
+        functions (dict[str, Callable]): Name → function to time.
+        settings (Settings): Device and number of turns.
+        number (int): Calls per turn. Defaults to 1.
+        turns (int): Turns of each. Defaults to 0: those of the settings.
+
+    Returns:
+        dict[str, list[float]]: Name → milliseconds per call, one per turn.
     """
     number, turns = (1, 2) if settings.is_quick else (number, turns or settings.turns)
-    times: Dict[str, List[float]] = {name: [] for name in contenders}
-    for turn in track(range(turns + 1), description=what):
-        for name, function in contenders.items():
-            elapsed = seconds(function, number, settings.device)
-            if turn:
-                times[name].append(1e3 * elapsed)
-    return times
+    contenders = {
+        name: lambda function=function: 1e3 * seconds(function, number, settings.device)
+        for name, function in functions.items()
+    }
+    return in_turns(what, contenders, turns)

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""What the paper compares: its tables and figures as lists of trainings.
+"""The tables and figures of the paper as lists of recipes.
 
 Every experiment exists at two scales: ``paper`` is the paper's own, ``mini`` a
 comparison of the same kind that fits two CPU cores. Numbers are the paper's.
@@ -18,25 +18,30 @@ INSTANCES = {
 }
 SEGMENTATION = {'mIoU': 'mIoU', 'mAcc': 'mAcc', 'aAcc': 'aAcc'}
 
-METHODS = {'baseline': '-baseline', 'mixup': '-mixup', 'cutmix': '-cutmix', 'rm': ''}
-LABELS = {'baseline': 'baseline', 'mixup': 'mixup', 'cutmix': 'CutMix', 'rm': 'RM'}
+# Label in the paper's tables → folder of the configs, and their mark: `{}/resnet18_2xb64{}_cifar100.py`.
+METHODS = {
+    'baseline': ('baseline', '-baseline'),
+    'mixup': ('mixup', '-mixup'),
+    'CutMix': ('cutmix', '-cutmix'),
+    'RM': ('rm', ''),
+}
 
 
-class Training(NamedTuple):
-    """One ordinary training, but for its seed.
+class Recipe(NamedTuple):
+    """Config, options and initial backbone of a run.
 
     Attributes:
-        config (str): Below configs/.
-        options (tuple[str, ...]): For ``--cfg-options``.
-        start (Training, optional): Whose last checkpoint the backbone starts
-            from.
-        minutes (float, optional): How long it takes: at the mini scale with
-            one core, at the paper's by Table 10. None where nobody knows.
+        config (str): Path below configs/.
+        options (tuple[str, ...]): ``--cfg-options``.
+        start (Recipe, optional): Recipe whose last checkpoint
+            initializes the backbone.
+        minutes (float, optional): Duration: with one core at the mini scale,
+            by Table 10 at the paper's. None if unknown.
     """
 
     config: str
     options: Tuple[str, ...] = ()
-    start: Optional['Training'] = None
+    start: Optional['Recipe'] = None
     minutes: Optional[float] = None
 
 
@@ -44,15 +49,15 @@ class Row(NamedTuple):
     """A row of a table, or a point of a figure.
 
     Attributes:
-        label (str): The paper's name for it.
-        training (Training): What is trained for it.
+        label (str): Its name in the paper.
+        recipe (Recipe): Config, options and initial backbone.
         paper (tuple[float, ...]): The paper's numbers, one for each metric
             of the experiment; empty where it has none.
         x (float, optional): Position on the axis of a figure.
     """
 
     label: str
-    training: Training
+    recipe: Recipe
     paper: Tuple[float, ...] = ()
     x: Optional[float] = None
 
@@ -63,8 +68,7 @@ class Group(NamedTuple):
     Attributes:
         name (str): Network and data.
         rows (list[Row]): The baseline first.
-        paper (str): Network and data of the paper's numbers, where they are
-            others.
+        paper (str): Network and data of the paper's numbers, if different.
     """
 
     name: str
@@ -76,9 +80,9 @@ class Experiment(NamedTuple):
     """A table or figure of the paper.
 
     Attributes:
-        title (str): What it is about.
+        title (str): Title in the report.
         metrics (dict[str, str]): Key in the log → name.
-        groups (list[Group]): Its rows.
+        groups (list[Group]): Rows by network and data.
         axis (str): Name of ``x`` in a figure; empty for a table.
     """
 
@@ -93,8 +97,8 @@ def four_methods(
 ) -> Group:
     """Baseline, mixup, CutMix and RM with one network."""
     rows = [
-        Row(LABELS[method], Training(pattern.format(method, suffix), minutes=minutes), tuple(values))
-        for (method, suffix), values in zip(METHODS.items(), numbers)
+        Row(label, Recipe(pattern.format(*parts), minutes=minutes), tuple(values))
+        for (label, parts), values in zip(METHODS.items(), numbers)
     ]
     return Group(name, rows, paper)
 
@@ -105,7 +109,7 @@ def sweep(group: Group, setting: str, values: Sequence[float], default: float) -
     rows = [
         Row(
             f'{value:g}',
-            rm.training if value == default else rm.training._replace(options=(f'{setting}={value:g}',)),
+            rm.recipe if value == default else rm.recipe._replace(options=(f'{setting}={value:g}',)),
             rm.paper if value == default else (),
             value,
         )
@@ -143,27 +147,25 @@ def variants(group: Group, *rows: Row) -> Group:
 
 
 def file_name(name: str) -> str:
-    """Of a system or backbone in the names of configs: ``Mask R-CNN`` → ``mask-rcnn``, ``ResNet-50`` → ``resnet50``."""
+    """Name of a system or backbone in file names: ``Mask R-CNN`` → ``mask-rcnn``, ``ResNet-50`` → ``resnet50``."""
     return name.lower().replace(' r-cnn', '-rcnn').replace('resnet-', 'resnet')
 
 
 def select(experiments: Dict[str, Experiment], groups: Sequence[str], rows: Sequence[str]) -> Dict[str, Experiment]:
-    """A part of some experiments.
+    """Select groups and rows of experiments.
 
     Args:
-        experiments (dict[str, Experiment]): All of them.
-        groups (Sequence[str]): Groups that have one of these in their name,
-            as it is written or as configs write it (``mask-rcnn``); all, if
-            empty.
-        rows (Sequence[str]): Labels of the rows that are kept, in this
-            order: the first is what the others are compared with. All, if
-            empty.
+        experiments (dict[str, Experiment]): Experiments by name.
+        groups (Sequence[str]): Parts of group names, as in the paper or as
+            in config names (``mask-rcnn``); empty for all.
+        rows (Sequence[str]): Labels of rows, in this order; the others are
+            compared with the first. Empty for all.
 
     Returns:
-        dict[str, Experiment]: Without those of which nothing is left.
+        dict[str, Experiment]: Experiments that have such groups and rows.
 
     Raises:
-        ValueError: If there is no such group or row; names those that exist.
+        ValueError: If there is no such group or row; lists those that exist.
     """
 
     def matches(group: Group, text: str) -> bool:
@@ -190,20 +192,3 @@ def _check_known(what: str, wanted: Sequence[str], is_known: Callable[[str], boo
     for text in wanted:
         if not is_known(text):
             raise ValueError(f'no {what} "{text}" in these experiments: choose from {"; ".join(dict.fromkeys(known))}')
-
-
-def systems(
-    title: str, metrics: Dict[str, str], backbones: Dict[str, Group], numbers: Dict[tuple, tuple], pattern: str
-) -> Experiment:
-    """Fine-tuning from baseline, CutMix and RM backbones.
-
-    ``numbers`` holds (system, backbone) → three tuples; ``pattern`` names the config.
-    """
-    groups = []
-    for (system, backbone), values in numbers.items():
-        name = file_name(system)
-        config = pattern.format(folder=name.replace('-', '_'), system=name, backbone=file_name(backbone))
-        starts = [row for row in backbones[backbone].rows if row.label != LABELS['mixup']]
-        rows = [Row(row.label, Training(config, start=row.training), paper) for row, paper in zip(starts, values)]
-        groups.append(Group(f'{system}, {backbone}', rows))
-    return Experiment(title, metrics, groups)

@@ -1,10 +1,9 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """From the results of runs to means, intervals and differences."""
 
-import statistics
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
-from scipy import stats
+import pandas as pd
 
 from .experiments import Experiment, Group
 from .runs import Run
@@ -13,7 +12,7 @@ CONFIDENCE = 0.95
 
 
 class Estimate(NamedTuple):
-    """A mean, and how far the true one may be from it.
+    """A mean over seeds and its confidence interval.
 
     Attributes:
         mean (float): Mean of the seeds.
@@ -35,42 +34,50 @@ class Estimate(NamedTuple):
         return f'{self.mean:{sign}.{digits}f}{spread}'
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Mean and 95 % interval.
+def estimate(values: Union[pd.Series, Sequence[float]]) -> Optional[Estimate]:
+    """Mean and 95 % interval, ``mean ± t · s / √n``.
 
     Args:
-        values (Sequence[float]): One for each seed, at least one.
+        values (Series or Sequence[float]): One for each of the ``n`` seeds;
+            NaN where a seed has none.
+
+    Returns:
+        Estimate, optional: None without a value.
     """
-    number = len(values)
-    if number == 1:
-        return Estimate(values[0], None)
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, number - 1)
-    return Estimate(statistics.mean(values), float(quantile * statistics.stdev(values) / number**0.5))
+    from scipy import stats
+
+    values = pd.Series(values, dtype=float).dropna()
+    if len(values) < 2:
+        return Estimate(values.iloc[0], None) if len(values) else None
+    # Not stats.t.interval, which is NaN if all values are equal.
+    half_width = stats.t.isf((1 - CONFIDENCE) / 2, len(values) - 1) * values.sem()
+    return Estimate(values.mean(), half_width)
 
 
-def difference(values: Dict[int, float], others: Dict[int, float]) -> Optional[Estimate]:
-    """Paired difference: seed by seed, so that what a seed brings both of them cancels.
+def difference(
+    values: Union[pd.Series, Mapping[int, float]], others: Union[pd.Series, Mapping[int, float]]
+) -> Optional[Estimate]:
+    """Paired difference, seed by seed, so that the effect of a seed on both cancels.
 
     Args:
-        values (dict[int, float]): Seed → value.
-        others (dict[int, float]): What is subtracted.
+        values (Series or Mapping[int, float]): Seed → value.
+        others (Series or Mapping[int, float]): Subtracted from them.
 
     Returns:
         Estimate, optional: None without a common seed.
     """
-    seeds = sorted(values.keys() & others.keys())
-    return estimate([values[seed] - others[seed] for seed in seeds]) if seeds else None
+    return estimate(pd.Series(values, dtype=float) - pd.Series(others, dtype=float))
 
 
-def in_unit_of(metric: str, name: str, value: float) -> float:
-    """A logged value as tables have it: errors instead of accuracies, percent instead of ratios."""
+def in_table_unit(metric: str, name: str, value: float) -> float:
+    """A logged value as tables show it: errors instead of accuracies, percent instead of ratios."""
     if name.endswith('error, %'):
         return 100 - value
     return 100 * value if metric.startswith('coco/') else value
 
 
 def collect(experiments: Dict[str, Experiment], runs: List[Run]) -> dict:
-    """All that a report needs, as it is written to results.json.
+    """Everything that a report needs, as results.json stores it.
 
     Returns:
         dict: name → ``title``, ``axis``, ``groups``; a group has ``name``,
@@ -92,28 +99,28 @@ def _collect_group(group: Group, metrics: Dict[str, str], runs: List[Run]) -> di
     rows = []
     for row in group.rows:
         results = {
-            run.seed: run.note('result.json') for run in runs if run.training == row.training and run.state() == 'done'
+            str(run.seed): run.read('result.json') for run in runs if run.recipe == row.recipe and run.state() == 'done'
         }
         values = {}
         for position, (metric, name) in enumerate(metrics.items()):
             values[name] = {
                 kind: {
-                    str(seed): in_unit_of(metric, name, result[kind][metric])
+                    seed: in_table_unit(metric, name, result[kind][metric])
                     for seed, result in results.items()
                     if metric in result[kind]
                 }
                 for kind in ('last', 'best')
             }
             values[name]['paper'] = row.paper[position] if position < len(row.paper) else None
-        start = f'configs/{row.training.start.config}' if row.training.start else None
+        start = row.recipe.start
         rows.append(
             dict(
                 label=row.label,
                 x=row.x,
-                config=f'configs/{row.training.config}',
-                options=list(row.training.options),
-                start=start,
-                seconds={str(seed): result['seconds'] for seed, result in results.items()},
+                config=f'configs/{row.recipe.config}',
+                options=list(row.recipe.options),
+                start=f'configs/{start.config}' if start else None,
+                seconds={seed: result['seconds'] for seed, result in results.items()},
                 metrics=values,
             )
         )

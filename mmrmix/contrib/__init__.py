@@ -19,10 +19,13 @@ _MODULES = {
     'DownloadExplained': 'batches',
     'FashionMNIST': 'batches',
     'LabelBatch': 'batches',
+    'PretrainedBackbone': 'backbones',
     'ReseedHook': 'hooks',
     'SafeCheckpointHook': 'checkpoints',
     'WholeBatches': 'batches',
     'collate_whole_batch': 'batches',
+    'initialized_backbone': 'backbones',
+    'pyramid_vision_transformer_v2': 'backbones',
 }
 __all__ = [*_MODULES]
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Reading the logs that mmengine writes."""
+"""Reads the logs that mmengine writes."""
 
 import itertools
 import json
@@ -8,29 +8,29 @@ from typing import List
 
 
 def read_log(work_dir: Path) -> List[dict]:
-    """Entries of a training run, put together from all of its processes.
+    """Read the log of a run, merged over all of its processes.
 
-    Every start of a run, a resume as well, writes a
-    ``<time>/vis_data/scalars.json`` of its own. What an interrupted process
-    had logged beyond its last checkpoint is replaced by what the next one
-    logged, and so is a validation that the next one repeated; a run that
-    started from the beginning replaces everything.
+    Every start of a run, including a resume, writes its own
+    ``<time>/vis_data/scalars.json``. Entries that an interrupted process logged
+    after its last checkpoint are replaced by those of the resumed one, and so
+    are repeated validations; a run that starts from scratch replaces
+    everything.
 
     Args:
         work_dir (Path): The run's work dir.
 
     Returns:
-        list[dict]: In order. Entries of training have ``iter``, and ``step``
-        counts iterations; those of validation have only ``step``, in epochs or
-        iterations.
+        list[dict]: Entries in order. Training entries have ``iter``, and their
+        ``step`` counts iterations; validation entries have only ``step``, in
+        epochs or iterations.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If there is no log.
     """
     paths = sorted(work_dir.glob('*/vis_data/scalars.json'))
     if not paths:
         raise FileNotFoundError(
-            f'No log in {work_dir}: expected {work_dir}/<time>/vis_data/scalars.json, as tools/train.py writes it.'
+            f'No log in {work_dir}: expected {work_dir}/<time>/vis_data/scalars.json, which training writes.'
         )
     entries: List[dict] = []
     for path in paths:

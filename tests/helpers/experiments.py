@@ -4,7 +4,7 @@
 from pathlib import Path
 
 from reproduction import runs
-from reproduction.experiments import CLASSIFICATION, Experiment, Group, Row, Training
+from reproduction.experiments import CLASSIFICATION, Experiment, Group, Recipe, Row
 
 
 def rows_of(experiments):
@@ -14,13 +14,13 @@ def rows_of(experiments):
 def tiny_experiment(out, accuracies):
     """Baseline, CutMix and RM with the results of two seeds."""
     rows = [
-        Row(label, Training(f'mini/resnet14_1xb64{suffix}_fashion-2k.py'), (paper,))
+        Row(label, Recipe(f'demo/resnet14_1xb64{suffix}_fashion-2k.py'), (paper,))
         for label, suffix, paper in (('baseline', '-baseline', 20.0), ('CutMix', '-cutmix', 19.0), ('RM', '', 18.0))
     ]
     experiments = {'table3': Experiment('Table 3', CLASSIFICATION, [Group('tiny', rows, 'large')])}
     wanted = runs.runs_of(experiments, [0, 1], out)
     for each in wanted:
-        values = accuracies.get(Path(each.training.config).stem.split('_')[1].removeprefix('1xb64').strip('-') or 'rm')
+        values = accuracies.get(Path(each.recipe.config).stem.split('_')[1].removeprefix('1xb64').strip('-') or 'rm')
         if values:
             each.write('run.json', dict(fingerprint=each.fingerprint()))
             last, best = {'accuracy/top1': values[each.seed]}, {'accuracy/top1': values[each.seed] + 1}

@@ -5,7 +5,7 @@ from math import sqrt
 
 import numpy as np
 
-from mmrmix.visualization import load_classifier_config
+from mmrmix.contrib.cli.cfg_options import read_classifier_config
 from tests.helpers.paths import ROOT
 
 
@@ -15,7 +15,7 @@ def demo(what=''):
 
 def plain(data, what='', **options):
     """Config of a demo on small data that are neither shuffled, cropped nor flipped."""
-    return load_classifier_config(
+    return read_classifier_config(
         demo(what),
         {
             'train_dataloader.dataset.data_root': str(data),

@@ -22,7 +22,7 @@ SMALL = [
     'rm/resnet50_8xb64_imagenet.py',
     'demo/resnet10_1xb64_fashion-mnist.py',
     'demo/resnet10_1xb64-baseline_fashion-mnist.py',
-    'mini/resnet14_1xb64_fashion-2k.py',
+    'demo/resnet14_1xb64_fashion-2k.py',
 ]
 
 

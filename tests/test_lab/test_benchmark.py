@@ -75,7 +75,7 @@ def test_contenders_have_turns():
     calls = []
     settings = timing.Settings(torch.device('cpu'), turns=3, is_quick=False)
     contenders = {name: lambda name=name: calls.append(name) for name in 'AB'}
-    times = timing.in_turns('test', contenders, settings, number=2)
+    times = timing.times('test', contenders, settings, number=2)
     assert calls == ['A', 'A', 'B', 'B'] * 4
     assert {name: len(values) for name, values in times.items()} == dict(A=3, B=3)
 
@@ -84,8 +84,9 @@ def test_the_plain_implementation_is_recursive_mix():
     plain, augment = parts.CloneAndInterpolate(), RecursiveMix()
     augment.history = history = RMHistory(seed=4)
     for iteration in range(6):
+        history.begin_step(iteration)
         plain.generator = RMHistory(seed=4)
-        plain.generator.iteration = iteration
+        plain.generator.begin_step(iteration)
         plain.generator = plain.generator.generator()
         images, scores = torch.rand(3, 2, 9, 12), torch.rand(3, 5)
         expected_images, expected_scores = plain(images, scores)

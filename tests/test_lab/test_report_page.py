@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from reproduction import report, results
-from reproduction.experiments import CLASSIFICATION, Experiment, Group, Row, Training
+from reproduction.experiments import CLASSIFICATION, Experiment, Group, Recipe, Row
 
 from tests.helpers.experiments import tiny_experiment
 
@@ -24,7 +24,7 @@ def page_path(tmp_path_factory):
     points = [rm._replace(label=str(x), x=x) for x in (0.1, 0.5)]
     experiments['figure4'] = Experiment('Figure 4', CLASSIFICATION, [Group('sweep', [base, *points])], 'α')
     experiments['table9'] = Experiment(
-        'Nothing yet', CLASSIFICATION, [Group('none', [Row('RM', Training('demo/resnet10_1xb64-2k_fashion-mnist.py'))])]
+        'Nothing yet', CLASSIFICATION, [Group('none', [Row('RM', Recipe('demo/resnet10_1xb64-2k_fashion-mnist.py'))])]
     )
     content = dict(title='Report', facts={'runs': '6'}, experiments=results.collect(experiments, runs), measurements={})
     report.write(json.loads(json.dumps(content)), folder)

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Runs of lab/reproduce.py: their states, commands, and how they go on."""
+"""Runs of lab/reproduce.py: their states, commands, and how they resume."""
 
 import json
 import shlex
@@ -21,7 +21,7 @@ from tests.helpers.processes import load_script, run
 
 
 def test_states(tmp_path):
-    """A run that was made with other settings is neither done nor gone on with."""
+    """A run that was made with other settings is neither done nor resumed."""
     _, wanted = tiny_experiment(tmp_path, dict(baseline=(80.0, 81.0)))
     assert [each.state() for each in wanted] == ['done', 'new', 'new', 'done', 'new', 'new']
     other = wanted[0]._replace(extra=('train_cfg.max_epochs=7',))
@@ -30,17 +30,17 @@ def test_states(tmp_path):
     assert wanted[1].state() == 'started'
     # A fine-tuning depends on the settings of its pretraining.
     tuned = next(each for each in runs.runs_of({'table9': MINI['table9']}, [0], tmp_path) if each.start)
-    start = tuned.training.start._replace(options=('model.head.omega=0.2',))
-    assert tuned._replace(training=tuned.training._replace(start=start)).fingerprint() != tuned.fingerprint()
+    start = tuned.recipe.start._replace(options=('model.head.omega=0.2',))
+    assert tuned._replace(recipe=tuned.recipe._replace(start=start)).fingerprint() != tuned.fingerprint()
 
 
 def test_commands(tmp_path):
-    resnet50 = PAPER['table5'].groups[0].rows[-1].training
+    resnet50 = PAPER['table5'].groups[0].rows[-1].recipe
     eight = runs.Run(resnet50, 2, tmp_path)
     command = eight.command()
     assert eight.processes == 8 and command[0] == 'bash' and command[3] == '8' and command[-1] == 'randomness.seed=2'
-    assert eight._replace(instead=4).command()[-1] == 'train_dataloader.batch_size=128'
-    atss = next(row for row in rows_of({'table7': PAPER['table7']}) if row.label == 'CutMix').training
+    assert eight._replace(gpus_per_run=4).command()[-1] == 'train_dataloader.batch_size=128'
+    atss = next(row for row in rows_of({'table7': PAPER['table7']}) if row.label == 'CutMix').recipe
     tuned = runs.Run(atss, 0, tmp_path)
     tuned.start.work_dir.mkdir(parents=True)
     # The note is from before the folder was moved.
@@ -48,20 +48,20 @@ def test_commands(tmp_path):
     assert 'resnet50_8xb64-cutmix_imagenet' in str(tuned.start.work_dir)
     checkpoint = tuned.start.work_dir / 'epoch_300.pth'
     assert f'model.backbone.init_cfg.checkpoint={checkpoint}' in tuned.command()
-    scratch = next(row for row in rows_of({'table7': MINI['table7']}) if row.label == 'from scratch').training
+    scratch = next(row for row in rows_of({'table7': MINI['table7']}) if row.label == 'from scratch').recipe
     assert 'model.backbone.init_cfg=None' in runs.Run(scratch, 0, tmp_path).command()
 
 
 def test_estimated_time(tmp_path):
     """Measured minutes count where there are any; half of a training takes half the time."""
     _, wanted = tiny_experiment(tmp_path, dict(baseline=(80.0, 81.0)))
-    trainings = [each.training for each in wanted[:3]]
-    wanted = [each._replace(training=each.training._replace(minutes=5)) for each in wanted]
+    recipes = [each.recipe for each in wanted[:3]]
+    wanted = [each._replace(recipe=each.recipe._replace(minutes=5)) for each in wanted]
     minutes = schedule.estimates(wanted)
-    # Of 5 minutes that were declared, the measured training took 1; the others are taken to be as fast.
+    # Of 5 minutes that were declared, the measured recipe took 1; the others are taken to be as fast.
     assert list(minutes.values()) == pytest.approx([1, 1, 1])
     # One that runs at a pace of its own counts as well: (1/5 + 9/5) / 2.
-    paced = schedule.estimates(wanted, {trainings[1]._replace(minutes=5): 9.0})
+    paced = schedule.estimates(wanted, {recipes[1]._replace(minutes=5): 9.0})
     assert list(paced.values()) == pytest.approx([1, 9, 5])
     active = schedule.Active(None, [], 0, time.monotonic() - 60, 0.25)
     assert active.minutes(0.25) is None and active.minutes(0.5) == pytest.approx(4, rel=0.01)
@@ -72,11 +72,11 @@ def test_estimated_time(tmp_path):
     log.write_text(json.dumps(dict(epoch=75, iter=2400, step=2400, time=0.04)) + '\n')
     assert wanted[1].progress() == 0.25  # Of 300 epochs.
     assert schedule.minutes_left(wanted, 1, minutes) == 3 * 5 + 0.75 * 5
-    assert schedule.minutes_left(wanted, 1, {**minutes, wanted[1].training: None}) is None
+    assert schedule.minutes_left(wanted, 1, {**minutes, wanted[1].recipe: None}) is None
     assert (
         schedule.duration(None) == 'unknown' and schedule.duration(61) == '61 min' and schedule.duration(150) == '2.5 h'
     )
-    assert trainings
+    assert recipes
 
 
 @pytest.fixture(scope='module')
@@ -103,7 +103,7 @@ def test_what_fails_is_named(data, tmp_path):
     """And the others go on; nothing that a failed run has left is taken for a result."""
     out = tmp_path / 'out'
     output = run(PYTHON, ROOT / 'lab/reproduce.py', 'run', *arguments(data, out, 'model.head.omega=-1'), expect=1)
-    assert '2 of 2 runs failed; the same command goes on.' in output and 'output.txt ends with' in output
+    assert '2 of 2 runs failed; run the same command again to resume.' in output and 'output.txt ends with' in output
     assert '0 of 2 runs complete' in output and (out / 'report.html').read_text().count('not run') == 2
 
 
@@ -142,16 +142,16 @@ def test_fine_tuning(tmp_path):
     for name in ('train', 'val', 'test'):
         options += [f'{name}_dataloader.batch_size=2', f'{name}_dataloader.dataset.data_root={scenes}']
     rows = [row for row in rows_of({'table9': MINI['table9']}) if row.label == 'RM']
-    tuned = runs.Run(rows[0].training, 3, tmp_path / 'out', extra=tuple(options))
+    tuned = runs.Run(rows[0].recipe, 3, tmp_path / 'out', extra=tuple(options))
     checkpoint = save_classifier(pretraining_config(tuned.config), tmp_path / 'pretrained.pth')
     tuned.start.write('run.json', dict(fingerprint=tuned.start.fingerprint()))
     tuned.start.write('result.json', dict(seconds=1, last={}, best={}))
     (tuned.start.work_dir / 'last_checkpoint').write_text(str(checkpoint))
-    with schedule.only_one(tuned.out) as lock:
+    with schedule.folder_lock(tuned.out) as lock:
         assert schedule.Schedule([tuned.start, tuned], 1).execute(lock) == {}
     assert f'Backbone: all 120 tensors of {checkpoint}' in (tuned.work_dir / 'output.txt').read_text()
     assert not (tuned.start.work_dir / 'output.txt').exists()
-    result = tuned.note('result.json')
+    result = tuned.read('result.json')
     assert result['last'].keys() == SEGMENTATION.keys() and 0 <= result['last']['mIoU'] <= 100
     assert result['seconds'] > 0
 
@@ -202,9 +202,9 @@ def test_the_reported_command_repeats_it(tmp_path, monkeypatch):
 
 def test_only_one_trains(tmp_path):
     """A training that a killed reproduce.py left behind holds the lock; the next one waits for its end."""
-    with schedule.only_one(tmp_path) as lock:
+    with schedule.folder_lock(tmp_path) as lock:
         orphan = subprocess.Popen(['sleep', '2'], pass_fds=(lock,))
     begin = time.monotonic()
-    with schedule.only_one(tmp_path):
+    with schedule.folder_lock(tmp_path):
         assert orphan.poll() is not None or time.monotonic() - begin > 1
     orphan.wait()

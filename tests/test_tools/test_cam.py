@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 from cam import cam_class, class_activation_maps, load_classifier, read_images
+from drawing import caption
+from mmpretrain import get_model
 from mmpretrain.registry import MODELS
 
-from mmrmix.visualization import MixedBatches, build_classifier, caption, load_classifier_config
+from mmrmix.contrib.cli.cfg_options import read_classifier_config
+from mmrmix.visualization import MixedBatches
 from tests.helpers.processes import load_script
 from tests.helpers.recursion import demo, plain
 from tests.helpers.utils import TINY_BACKBONE
@@ -83,9 +86,7 @@ class TestLayersAndMethods:
         torch.testing.assert_close(class_activation_maps(model, self.IMAGES, self.LABELS), expected)
 
     def test_no_such_layer(self):
-        with pytest.raises(
-            ValueError, match=r'target layer "layer4" is none of the model, which has .*backbone.layer1'
-        ):
+        with pytest.raises(ValueError, match=r'the model has no target layer "layer4"; it has .*backbone.layer1'):
             class_activation_maps(rm_classifier(), self.IMAGES, self.LABELS, target_layer='layer4')
 
     def test_tokens_are_no_map(self):
@@ -111,7 +112,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp('trained')
     for name, what in (('rm', ''), ('plain', '-baseline')):
         torch.manual_seed(len(name))
-        model = build_classifier(load_classifier_config(demo(what)))
+        model = get_model(read_classifier_config(demo(what)))
         torch.save(
             dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=CLASSES))), folder / f'{name}.pth'
         )
@@ -122,7 +123,7 @@ class TestLoading:
     def test_rm_checkpoint_in_a_plain_model(self, trained):
         models = []
         for what in ('', '-baseline'):
-            model, classes = load_classifier(load_classifier_config(demo(what)), str(trained / 'rm.pth'))
+            model, classes = load_classifier(read_classifier_config(demo(what)), str(trained / 'rm.pth'))
             assert classes == CLASSES
             models.append(model)
         images = torch.randn(2, 1, 28, 28)
@@ -130,16 +131,16 @@ class TestLoading:
             torch.testing.assert_close(models[0](images), models[1](images))
 
     def test_plain_checkpoint_in_an_rm_model(self, trained):
-        model, _ = load_classifier(load_classifier_config(demo()), str(trained / 'plain.pth'))
+        model, _ = load_classifier(read_classifier_config(demo()), str(trained / 'plain.pth'))
         saved = torch.load(trained / 'plain.pth')['state_dict']['head.fc.weight']
         assert torch.equal(model.head.fc.weight, saved)
 
     def test_work_dir(self, trained, tmp_path):
         (tmp_path / 'last_checkpoint').write_text(str(trained / 'rm.pth'))
-        load_classifier(load_classifier_config(demo()), str(tmp_path))
+        load_classifier(read_classifier_config(demo()), str(tmp_path))
         (tmp_path / 'last_checkpoint').unlink()
         with pytest.raises(FileNotFoundError, match=r'is no checkpoint and no work dir with one\. Train it'):
-            load_classifier(load_classifier_config(demo()), str(tmp_path))
+            load_classifier(read_classifier_config(demo()), str(tmp_path))
 
     @pytest.mark.parametrize('name', ['head.fc.bias', 'backbone.layer2.0.conv1.weight'])
     def test_something_is_missing(self, trained, tmp_path, name):
@@ -147,10 +148,10 @@ class TestLoading:
         del checkpoint['state_dict'][name]
         torch.save(checkpoint, tmp_path / 'part.pth')
         with pytest.raises(ValueError, match=rf'1 of \d+ weights missing \({name}\). Name the config'):
-            load_classifier(load_classifier_config(demo()), str(tmp_path / 'part.pth'))
+            load_classifier(read_classifier_config(demo()), str(tmp_path / 'part.pth'))
 
     def test_another_network(self, trained):
-        cfg = load_classifier_config(demo(), {'model.backbone.base_channels': 32})
+        cfg = read_classifier_config(demo(), {'model.backbone.base_channels': 32})
         with pytest.raises(ValueError, match=r'does not fit .* weights of another shape'):
             load_classifier(cfg, str(trained / 'rm.pth'))
 
@@ -169,7 +170,7 @@ def photographs(tmp_path):
 class TestReading:
     def test_as_the_backbone_takes_them(self, photographs):
         """Grey for the demo; R, G, B beside data sets in memory; B, G, R where the pipeline reads files."""
-        cfg = load_classifier_config(demo())
+        cfg = read_classifier_config(demo())
         grey = read_images(photographs, cfg, rm_classifier({**TINY_BACKBONE, 'in_channels': 1}))
         assert grey.shape == (2, 1, 30, 40)
         assert grey[0].unique().item() == pytest.approx(0.299 * 250, abs=1)
@@ -181,14 +182,14 @@ class TestReading:
         assert files.shape == (2, 3, 6, 8)
 
     def test_what_is_no_image(self, photographs, tmp_path):
-        cfg, model = load_classifier_config(demo()), rm_classifier()
+        cfg, model = read_classifier_config(demo()), rm_classifier()
         with pytest.raises(FileNotFoundError, match=r'There is no image none\.jpg'):
             read_images(['none.jpg'], cfg, model)
         (tmp_path / 'text.png').write_text('text')
         with pytest.raises(ValueError, match=r'text\.png is no image that OpenCV can read'):
             read_images([str(tmp_path / 'text.png')], cfg, model)
         cv2.imwrite(str(tmp_path / 'small.png'), np.zeros((20, 20), np.uint8))
-        with pytest.raises(ValueError, match=r'leaves images in the sizes \[\(20, 20\), \(30, 40\)\]: give it images'):
+        with pytest.raises(ValueError, match=r'returns images of the sizes \[\(20, 20\), \(30, 40\)\]: give it images'):
             read_images([*photographs, str(tmp_path / 'small.png')], cfg, model)
 
 
@@ -219,7 +220,7 @@ class TestVisCam:
         """The images with the most of two labels, with their shares, and each model's probability of both."""
         titles, picture = vis_cam('--mixed', 2, '--seed', 1)
         assert picture.shape[1] == round(100 * (1.75 * (1 + 2 * 2.12) + 0.1))
-        cfg = load_classifier_config(demo(), {'train_dataloader.dataset.data_root': str(data)})
+        cfg = read_classifier_config(demo(), {'train_dataloader.dataset.data_root': str(data)})
         batches = iter(MixedBatches(cfg, 1))
         batch = [next(batches) for _ in range(3)][-1]
         second = batch.scores.sort(1).values[:, -2]
@@ -229,7 +230,7 @@ class TestVisCam:
             expected.append(caption(batch.scores[i], CLASSES))
             for what in ('-baseline', ''):
                 checkpoint = trained / ('plain.pth' if what else 'rm.pth')
-                model, _ = load_classifier(load_classifier_config(demo(what)), str(checkpoint))
+                model, _ = load_classifier(read_classifier_config(demo(what)), str(checkpoint))
                 probabilities = model(batch.images[i : i + 1]).softmax(1)[0]
                 labels = batch.scores[i].topk(2).indices.tolist()
                 expected += [f'{CLASSES[label]} {probabilities[label]:.0%}' for label in labels]
@@ -247,8 +248,8 @@ class TestVisCam:
         models = []
         for what in ('-baseline', ''):
             checkpoint = trained / ('plain.pth' if what else 'rm.pth')
-            models.append(load_classifier(load_classifier_config(demo(what)), str(checkpoint))[0])
-        pixels = read_images(photographs, load_classifier_config(demo()), models[0])
+            models.append(load_classifier(read_classifier_config(demo(what)), str(checkpoint))[0])
+        pixels = read_images(photographs, read_classifier_config(demo()), models[0])
         with torch.no_grad():
             mean = sum(model((pixels - 72.94) / 90.02).softmax(1) for model in models) / 2
         assert [title.rsplit(' ', 1)[0] for title in titles[3:6]] == [CLASSES[k] for k in mean[0].topk(3).indices]
@@ -289,7 +290,7 @@ def test_rows_show_what_training_sees(data):
     cfg = plain(data)
     batch = next(iter(MixedBatches(cfg)))
     other = MODELS.build(dict(type='ClsDataPreprocessor', mean=[10.0], std=[5.0]))
-    pixels = tool.as_loaded(batch.images, build_classifier(cfg).data_preprocessor)
+    pixels = tool.as_loaded(batch.images, get_model(cfg).data_preprocessor)
     torch.testing.assert_close(
         other(dict(inputs=pixels))['inputs'], (batch.images * 90.02 + 72.94 - 10) / 5, atol=1e-4, rtol=1e-4
     )

@@ -96,9 +96,9 @@ def test_what_does_not_fit_is_listed(change, tmp_path):
     weights = OfficialResNet((2, 2, 2, 2)).state_dict()
     config = make_config(tmp_path / 'config.py', dict(type='ResNet_CIFAR', depth=18), 512)
     message = {
-        'missing': 'missing: backbone.layer4.1.conv2.weight',
-        'unexpected': 'unexpected: backbone.layer5.0.conv1.weight',
-        'shape': r'shape: head.fc.weight is \(7, 512\), the config has \(10, 512\)',
+        'missing': r'1 of \d+ weights missing \(backbone.layer4.1.conv2.weight\)',
+        'unexpected': r'1 of \d+ weights unexpected \(backbone.layer5.0.conv1.weight\)',
+        'shape': r'of another shape \(head.fc.weight \(7, 512\) instead of \(10, 512\)\)',
         'foreign': r"foreign.pth: None of the authors' networks: its first weights are blocks.0.weight",
     }[change]
     if change == 'missing':

@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from drawing import as_loaded, as_pictures, caption, class_names
 from mmengine.config import Config
 from mmpretrain.models import ClsDataPreprocessor
 
-from mmrmix.visualization import MixedBatches, as_loaded, as_pictures, caption, class_names, load_classifier_config
-from mmrmix.visualization.mixed_batches import changed_boxes
+from mmrmix.contrib.cli.cfg_options import read_classifier_config
+from mmrmix.visualization import MixedBatches
+from mmrmix.visualization.mixed_batches import _changed_boxes
 from tests.helpers.paths import DEMO, ROOT
 from tests.helpers.processes import load_script
 from tests.helpers.recursion import demo, plain, recursion, stored
@@ -56,7 +58,7 @@ class TestMixedBatches:
         assert (take(5, cfg)[4].scores > 0).sum(1).max() == 1
 
     def test_a_second_pass_repeats_the_first(self, data):
-        batches = MixedBatches(load_classifier_config(demo('-cutmix'), {'train_dataloader.dataset.data_root': data}))
+        batches = MixedBatches(read_classifier_config(demo('-cutmix'), {'train_dataloader.dataset.data_root': data}))
         for first, second in zip(islice(batches, 5), list(islice(batches, 5))):
             assert torch.equal(first.images, second.images)
             assert torch.equal(first.scores, second.scores)
@@ -125,16 +127,16 @@ class TestMixedBatches:
     def test_other_libraries(self):
         path = str(ROOT / 'configs/demo/atss_resnet18-slim_1xb8_fashion-scenes.py')
         with pytest.raises(ValueError, match="default_scope='mmdet', but this tool draws classifiers"):
-            load_classifier_config(path)
+            read_classifier_config(path)
 
 
 def test_changed_boxes():
     images = torch.zeros(2, 3, 6, 8)
-    assert changed_boxes(images, images.clone()) is None
+    assert _changed_boxes(images, images.clone()) is None
     changed = images.clone()
     changed[0, 1, 2, 3], changed[1, 0, 4, 6] = 1, 1
-    assert changed_boxes(images, changed).tolist() == [[3, 2, 7, 5]] * 2
-    assert changed_boxes(images, images + 1) is None
+    assert _changed_boxes(images, changed).tolist() == [[3, 2, 7, 5]] * 2
+    assert _changed_boxes(images, images + 1) is None
 
 
 @pytest.mark.parametrize('loads_files', [False, True])

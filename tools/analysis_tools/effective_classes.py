@@ -1,13 +1,13 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 r"""Count the effective classes of mixed labels, as Fig. 8 of the paper does.
 
-A class is effective for an image if its share in the mixed label is higher than
-a threshold. The chart shows, for each threshold and method, the mean over the
-batch in the first iterations: a line for the mean of the runs, a band from the
-lowest to the highest run. The values are written beside it, as a .csv file.
+A class of an image is effective if its share of the mixed label exceeds a
+threshold. For each threshold and method, the chart shows the mean over the
+batch in the first iterations: the line is the mean of the runs, the band
+extends from the lowest to the highest run. A .csv file beside it has the values.
 
-Labels alone are read, in the order of the training, and mixed by the config's
-batch augments; no image is loaded (but one, for the size), no network runs.
+Only labels are read, in the order of training, and mixed by the config's batch
+augments. One image is loaded, for its size; no network runs.
 
     python tools/analysis_tools/effective_classes.py --out effective_classes.png
     python tools/analysis_tools/effective_classes.py \
@@ -17,7 +17,6 @@ batch augments; no image is loaded (but one, for the size), no network runs.
 
 import argparse
 import csv
-import sys
 from itertools import islice
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
@@ -28,9 +27,10 @@ from mmengine.config import Config
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from torch import Tensor
 
-from mmrmix.contrib.cli.cfg_options import CfgOptions
+from mmrmix.contrib.cli.cfg_options import CfgOptions, read_classifier_config
 from mmrmix.contrib.cli.launch import missing_data_explained
-from mmrmix.visualization import MixedBatches, load_classifier_config
+from mmrmix.contrib.cli.screen import errors_as_sentences
+from mmrmix.visualization import MixedBatches
 
 DEMO = Path(__file__).parents[2] / 'configs/demo'
 DEFAULT = [
@@ -42,7 +42,7 @@ DEFAULT = [
 
 
 class Method(NamedTuple):
-    """A line of the chart: what it is called, and how it mixes."""
+    """A line of the chart: its name, and the config that mixes."""
 
     name: str
     cfg: Config
@@ -55,19 +55,19 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         action='append',
         metavar='NAME CONFIG [KEY=VALUE]',
-        help='a method: its name, its config, and settings that override it; may be repeated (default: the four '
+        help='name and config of a method, and settings that override the config; may be repeated (default: the four '
         'methods of the demo)',
     )
     parser.add_argument(
-        '--thresholds', type=float, nargs='+', default=[1e-1, 1e-2, 1e-3, 1e-4], help='(0.1 0.01 0.001 0.0001)'
+        '--thresholds', type=float, nargs='+', default=[1e-1, 1e-2, 1e-3, 1e-4], help='default: 0.1 0.01 0.001 0.0001'
     )
-    parser.add_argument('--iterations', type=int, default=100, help='of each run (%(default)s)')
-    parser.add_argument('--runs', type=int, default=3, help='with the seeds 0, 1, … (%(default)s)')
+    parser.add_argument('--iterations', type=int, default=100, help='iterations of each run (%(default)s)')
+    parser.add_argument('--runs', type=int, default=3, help='number of runs, with the seeds 0, 1, … (%(default)s)')
     parser.add_argument(
         '--out',
         type=Path,
         default=Path('effective_classes.png'),
-        help='chart; the values go to the same name with .csv',
+        help='chart to write; the values go to a .csv file of the same name',
     )
     args = parser.parse_args()
     for name in ('iterations', 'runs'):
@@ -84,14 +84,14 @@ def parse_args() -> argparse.Namespace:
 
 
 def load_method(name: str, path: str, *options: str) -> Method:
-    """A method of the command line."""
+    """Read the config of a method from the command line."""
     parser = argparse.ArgumentParser(prog='KEY=VALUE of --config')
     parser.add_argument('options', nargs='*', action=CfgOptions)
-    return Method(name, load_classifier_config(path, parser.parse_args(options).options or {}))
+    return Method(name, read_classifier_config(path, parser.parse_args(options).options or {}))
 
 
 def count_effective(scores: Tensor, thresholds: Tensor) -> Tensor:
-    """Mean number of classes whose share is higher than each threshold.
+    """Count the classes whose share exceeds each threshold, averaged over the batch.
 
     Args:
         scores (Tensor): Mixed labels, ``(N, K)``.
@@ -104,13 +104,13 @@ def count_effective(scores: Tensor, thresholds: Tensor) -> Tensor:
 
 
 def measure(methods: List[Method], num_runs: int, num_iterations: int, thresholds: Tensor) -> Tensor:
-    """Count, for all methods and runs.
+    """Count the effective classes of all methods and runs.
 
     Returns:
         Tensor: ``(M, num_runs, num_iterations, T)``.
     """
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn())
-    # Methods mostly share a data set, which takes longer to read than to count.
+    # Methods usually share a data set, and reading it takes longer than counting.
     datasets: Dict[str, Any] = {}
     counts = []
     with Progress(*columns) as progress:
@@ -126,7 +126,7 @@ def measure(methods: List[Method], num_runs: int, num_iterations: int, threshold
 
 
 def draw(names: List[str], counts: Tensor, thresholds: List[float], path: Path) -> None:
-    """The chart: a panel for each threshold.
+    """Draw the chart, a panel for each threshold.
 
     Args:
         names (list[str]): M methods.
@@ -154,7 +154,7 @@ def draw(names: List[str], counts: Tensor, thresholds: List[float], path: Path) 
 
 
 def write(names: List[str], counts: Tensor, thresholds: List[float], path: Path) -> None:
-    """The values: a row for each method, threshold and iteration; arguments as of :func:`draw`."""
+    """Write a row of values for each method, threshold and iteration; see :func:`draw` for the arguments."""
     with path.open('w', newline='') as file:
         writer = csv.writer(file)
         writer.writerow(['method', 'threshold', 'iteration', 'mean', *(f'run {run}' for run in range(counts.shape[1]))])
@@ -165,14 +165,11 @@ def write(names: List[str], counts: Tensor, thresholds: List[float], path: Path)
                     writer.writerow([name, threshold, iteration, *numbers])
 
 
+@errors_as_sentences()
 def main() -> None:
     args = parse_args()
-    thresholds = torch.tensor(args.thresholds)
-    try:
-        methods = [load_method(*method) for method in args.config]
-        counts = measure(methods, args.runs, args.iterations, thresholds)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(str(error))
+    methods = [load_method(*method) for method in args.config]
+    counts = measure(methods, args.runs, args.iterations, torch.tensor(args.thresholds))
     names = [method.name for method in methods]
     draw(names, counts, args.thresholds, args.out)
     table = args.out.with_suffix('.csv')

@@ -1,23 +1,23 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Draw loss, consistency loss and accuracy, AP or mIoU of training runs.
+"""Draw loss, consistency loss and accuracy, AP or mIoU of runs.
 
 python tools/analysis_tools/plot_curves.py work_dirs/demo --out work_dirs/demo/curves.png
 python tools/analysis_tools/plot_curves.py work_dirs/a work_dirs/b --labels "α = 0.5" "α = 0.3"
 
-Several runs have a colour each; what a panel shows of each has a line style.
+Each run has a colour, each quantity of a panel a line style.
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Dict, List, Tuple
 
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
+from mmrmix.contrib.cli.screen import errors_as_sentences
 from mmrmix.contrib.logs import read_log
 
-# Panel title → (key in the log, label); a run shows the keys that it has.
+# Panel title → (key in the log, label) of its lines; keys that a log does not have are left out.
 PANELS = {
     'Loss': [('loss_cls', 'classification'), ('loss', 'total')],
     'Consistency loss (weighted)': [('loss_consistency', 'consistency')],
@@ -32,9 +32,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('work_dirs', nargs='+', type=Path, help='work dirs of the runs, resumed ones as well')
     parser.add_argument('--out', type=Path, default=Path('curves.png'), help='picture to write (%(default)s)')
-    parser.add_argument('--labels', nargs='+', metavar='NAME', help='what to call the runs (default: their folders)')
+    parser.add_argument('--labels', nargs='+', metavar='NAME', help='names of the runs (default: their folders)')
     args = parser.parse_args()
-    # As matplotlib does.
+    # matplotlib would add it, too, but the message names the file.
     args.out = args.out if args.out.suffix else args.out.with_suffix('.png')
     if args.labels and len(args.labels) != len(args.work_dirs):
         parser.error(f'--labels has {len(args.labels)} names for {len(args.work_dirs)} runs: give one for each')
@@ -42,7 +42,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def names_of(work_dirs: List[Path]) -> List[str]:
-    """Folders as short as they still differ: a/wd, b/wd."""
+    """Shorten paths as long as they differ: a/wd, b/wd."""
     paths = [path.absolute().parts for path in work_dirs]
     for length in range(1, max(map(len, paths)) + 1):
         names = ['/'.join(parts[-length:]) for parts in paths]
@@ -52,11 +52,11 @@ def names_of(work_dirs: List[Path]) -> List[str]:
 
 
 def curves(entries: List[dict]) -> Tuple[str, Dict[str, Tuple[List[float], List[float]]]]:
-    """Steps and values of each key of a log.
+    """Collect steps and values of each key of a log.
 
     Args:
-        entries (list[dict]): As :func:`read_log` returns them; those of
-            training have ``epoch``, too, in epoch-based loops.
+        entries (list[dict]): Entries from :func:`read_log`. In epoch-based
+            loops, those of training have ``epoch``.
 
     Returns:
         tuple[str, dict[str, tuple[list[float], list[float]]]]: The unit of
@@ -67,8 +67,8 @@ def curves(entries: List[dict]) -> Tuple[str, Dict[str, Tuple[List[float], List[
     for entry in training:
         first_of_epoch.setdefault(entry['epoch'], entry['iter'])
     firsts = list(first_of_epoch.values())
-    # Entries come at a fixed distance from an epoch's start, so two epochs
-    # tell how many iterations lie between them; one alone only nearly.
+    # Entries have fixed distances from the start of an epoch, so two epochs
+    # tell how many iterations an epoch has; one epoch tells it only roughly.
     per_epoch = firsts[1] - firsts[0] if len(firsts) > 1 else max((entry['iter'] for entry in training), default=1)
     unit, per_unit = ('epoch', per_epoch) if training else ('iteration', 1)
     result: Dict[str, Tuple[List[float], List[float]]] = {}
@@ -83,12 +83,15 @@ def curves(entries: List[dict]) -> Tuple[str, Dict[str, Tuple[List[float], List[
 
 
 def draw(work_dirs: List[Path], labels: List[str], path: Path) -> None:
-    """Write one picture with those of ``PANELS`` that have something to show.
+    """Write a picture with those of ``PANELS`` for which a run has values.
 
     Args:
         work_dirs (list[Path]): A colour for each run.
-        labels (list[str]): What to call them.
+        labels (list[str]): Names of the runs.
         path (Path): Picture to write.
+
+    Raises:
+        ValueError: If no run has any values.
     """
     runs = [curves(read_log(work_dir)) for work_dir in work_dirs]
     panels = {title: lines for title, lines in PANELS.items() if any(key in run for _, run in runs for key, _ in lines)}
@@ -117,12 +120,10 @@ def draw(work_dirs: List[Path], labels: List[str], path: Path) -> None:
     figure.savefig(path)
 
 
+@errors_as_sentences()
 def main() -> None:
     args = parse_args()
-    try:
-        draw(args.work_dirs, args.labels or names_of(args.work_dirs), args.out)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(str(error))
+    draw(args.work_dirs, args.labels or names_of(args.work_dirs), args.out)
     print(f'Curves of {len(args.work_dirs)} run(s) written to {args.out}')
 
 

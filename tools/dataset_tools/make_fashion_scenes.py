@@ -3,11 +3,11 @@
 
 python tools/dataset_tools/make_fashion_scenes.py
 
-Objects of Fashion-MNIST, cut out along their own pixels, lie on photographs at
-random scales and places, and cover each other in part. Training scenes show
-objects of the training split, validation scenes those of the test split, and
-both lie on different parts of the photographs. Scene number i depends on the seed and i alone, however
-many there are. What is written:
+Objects of Fashion-MNIST are cut out along their pixels and put on photographs
+at random scales and places, where they partly cover each other. Training scenes
+show objects of the training split, validation scenes objects of the test split,
+on different parts of the photographs. Scene i depends only on the seed and i,
+not on the number of scenes. The script writes:
 
     images/{training,validation}/000000.jpg       the scenes
     annotations/{training,validation}/000000.png  label maps: 0 background, k category k
@@ -32,7 +32,7 @@ from rich.progress import track
 from mmrmix.contrib import FashionMNIST
 from mmrmix.contrib.cli.screen import errors_as_sentences
 
-# Of scikit-image; without people, whose clothes nobody has labelled.
+# From scikit-image; without people, whose clothes have no labels.
 PHOTOGRAPHS = [
     'brick',
     'chelsea',
@@ -51,7 +51,7 @@ TRAINING_PART = 0.6
 SPLITS = {'training': 'train', 'validation': 'test'}
 # An object keeps at least this part of its pixels when others cover it.
 MIN_VISIBLE = 0.4
-# Of a pixel's 255; below, it belongs to Fashion-MNIST's black background.
+# Pixels below this grey value belong to Fashion-MNIST's black background.
 THRESHOLD = 10
 
 
@@ -72,24 +72,24 @@ class Scene(NamedTuple):
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('out', type=Path, nargs='?', default=Path('data/fashion_scenes'), help='(%(default)s)')
-    parser.add_argument('--fashion-mnist', default='data/fashion_mnist', help='its files (%(default)s); see '
-                        'prepare_fashion_mnist.py')  # fmt: skip
+    parser.add_argument('--fashion-mnist', default='data/fashion_mnist', help='folder of Fashion-MNIST '
+                        '(%(default)s); see prepare_fashion_mnist.py')  # fmt: skip
     parser.add_argument(
         '--backgrounds',
         type=Path,
-        help='folder with your photographs (default: those of scikit-image)',
+        help='folder of your own photographs (default: those of scikit-image)',
     )
     parser.add_argument('--num-train', type=int, default=1000, help='training scenes (%(default)s)')
     parser.add_argument('--num-val', type=int, default=200, help='validation scenes (%(default)s)')
-    parser.add_argument('--size', type=int, default=160, help='side of a scene, pixels (%(default)s)')
-    parser.add_argument('--objects', type=int, nargs=2, default=(1, 5), metavar=('MIN', 'MAX'), help='a scene (1 5)')
+    parser.add_argument('--size', type=int, default=160, help='side of a scene in pixels (%(default)s)')
+    parser.add_argument('--objects', type=int, nargs=2, default=(1, 5), metavar=('MIN', 'MAX'), help='per scene (1 5)')
     parser.add_argument(
         '--object-size',
         type=int,
         nargs=2,
         default=(32, 96),
         metavar=('MIN', 'MAX'),
-        help='longer side of an object, pixels (32 96)',
+        help='longer side of an object in pixels (32 96)',
     )
     parser.add_argument('--seed', type=int, default=0, help='(%(default)s)')
     args = parser.parse_args()
@@ -127,9 +127,9 @@ def photographs(folder: Optional[Path], split: str) -> List[np.ndarray]:
 
 
 def cut_out(image: np.ndarray) -> Cutout:
-    """The object of a Fashion-MNIST image (28, 28), uint8, without its margin.
+    """Cut the object out of a Fashion-MNIST image (28, 28), uint8.
 
-    Its mask is the largest connected region of pixels that are not black,
+    Its mask is the largest connected region of pixels that are not black, with
     holes filled: a dark buckle is part of the bag.
     """
     contours, _ = cv2.findContours((image > THRESHOLD).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -140,7 +140,7 @@ def cut_out(image: np.ndarray) -> Cutout:
 
 
 def background(generator: np.random.Generator, images: List[np.ndarray], size: int) -> np.ndarray:
-    """A random square of a random photograph, perhaps mirrored."""
+    """A random square of a random photograph, mirrored with probability 0.5."""
     image = images[generator.integers(len(images))]
     side = int(generator.uniform(0.4, 1) * min(image.shape[:2]))
     y, x = (int(generator.integers(length - side + 1)) for length in image.shape[:2])
@@ -156,18 +156,18 @@ def compose(
 ) -> Scene:
     """Put objects on a background, one over the other.
 
-    An object that finds no place where it leaves enough of the others is left
-    out.
+    An object is left out if it would cover too much of the others wherever it
+    is put.
 
     Args:
-        generator (np.random.Generator): Draws scale, mirroring and place.
+        generator (np.random.Generator): Source of scale, mirroring and place.
         image (np.ndarray): The background (S, S, 3), uint8.
         cutouts (list): Category ids and objects, the lowest first.
-        object_size (tuple[int, int]): Least and largest longer side, pixels;
-            scales are uniform in their logarithm.
+        object_size (tuple[int, int]): Smallest and largest longer side in
+            pixels; scales are log-uniform.
 
     Returns:
-        Scene: With at least one object.
+        Scene: A scene with at least one object.
     """
     size = len(image)
     canvas = image.astype(np.float32)
@@ -208,7 +208,7 @@ def scenes(args: argparse.Namespace, split: str, num_scenes: int) -> Iterator[Sc
 
 
 def annotation(number: int, image_id: int, category: int, mask: np.ndarray) -> dict:
-    """One object in COCO's format: box (x, y, w, h) and area of what is visible, in pixels."""
+    """An object in COCO's format, with box (x, y, w, h) and area of its visible pixels."""
     rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
     return dict(
         id=number,
@@ -247,12 +247,12 @@ def write_split(args: argparse.Namespace, root: Path, split: str, num_scenes: in
 
 
 def check_split(root: Path, split: str) -> int:
-    """Read everything back with pycocotools; number of objects.
+    """Read a split back with pycocotools; returns the number of objects.
 
     Raises:
         RuntimeError: If an object and the label map disagree.
     """
-    with redirect_stdout(None):  # It reports on every file it reads.
+    with redirect_stdout(None):  # pycocotools prints a report for every file.
         coco = COCO(str(root / f'instances_{split}.json'))
     for image_id, image in coco.imgs.items():
         labels = cv2.imread(str(root / 'annotations' / split / image['file_name'].replace('.jpg', '.png')), 0)
@@ -272,7 +272,7 @@ def main() -> None:
     if args.out.exists() and any(args.out.iterdir()):
         sys.exit(f'{args.out} is not empty, and nothing is overwritten: remove it, or name another folder.')
     init_default_scope('mmpretrain')
-    # Renamed when complete: an interrupted run leaves no half data set behind.
+    # Renamed when complete: an interrupted run leaves no incomplete data set.
     partial = args.out.with_name(f'{args.out.name}.partial')
     shutil.rmtree(partial, ignore_errors=True)
     for split, number in (('training', args.num_train), ('validation', args.num_val)):

@@ -1,35 +1,34 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Convert a checkpoint of the RecursiveMix authors' code to one of this repository.
+"""Convert a checkpoint of the RecursiveMix authors to one of this repository.
 
 python tools/model_converters/official_to_mmrmix.py r50_rm.pth configs/rm/resnet50_8xb64_imagenet.py converted.pth
 
-Takes their ResNet (ImageNet: torchvision's names), and their ResNet, DenseNet
-and PyramidNet for CIFAR. The weights may lie in ``state_dict`` or ``model`` and
-carry the prefix ``module.``. Everything that the config's model misses, or
-does not know, is listed; then nothing is written, unless it is the layer
-``fc_roi`` alone, which only training needs.
+Takes the authors' ResNet for ImageNet (torchvision's names), and their ResNet,
+DenseNet and PyramidNet for CIFAR. The weights may lie in ``state_dict`` or
+``model`` and carry the prefix ``module.``. If the checkpoint does not fit the
+config's model, the script says why and writes nothing. ``fc_roi`` may be
+missing: only training needs it.
 """
 
 import argparse
 import re
-import sys
-from collections import OrderedDict
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Dict, List, Tuple
 
 import torch
 from mmpretrain import get_model
-from torch import Tensor, nn
+from torch import Tensor
 
+from mmrmix.contrib.backbones.pretrained_backbone import mismatches
 from mmrmix.contrib.checkpoints.data_only import load_data
 from mmrmix.contrib.cli.cfg_options import read_config
 from mmrmix.contrib.cli.screen import errors_as_sentences
+from mmrmix.models.heads.deployed import without_fc_roi
 
 HEAD = [(r'^(fc|linear)\.', 'head.fc.'), (r'^(fc|linear)_roi\.', 'head.fc_roi.')]
 # bn, relu, conv, bn, relu, conv
 DENSE_LAYER = {'0': 'norm1', '2': 'conv1', '3': 'norm2', '5': 'conv2'}
-# A layer that only one of the authors' networks has → its names, in order.
+# A layer that only one of the authors' networks has → how to rename its layers; the first rule that fits counts.
 NETWORKS: Dict[str, List[Tuple[str, str]]] = {
     r'residual_function': [
         (r'^conv1\.0\.', 'backbone.conv1.'),
@@ -58,21 +57,21 @@ NETWORKS: Dict[str, List[Tuple[str, str]]] = {
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('checkpoint', help="path or URL of the authors' checkpoint")
+    parser.add_argument('checkpoint', help="path of the authors' checkpoint")
     parser.add_argument('config', help='config of the same network')
     parser.add_argument('out', type=Path, help='file to write')
     return parser.parse_args()
 
 
-def convert(checkpoint: dict) -> 'OrderedDict[str, Tensor]':
+def convert(checkpoint: dict) -> Dict[str, Tensor]:
     """Rename the weights of a checkpoint.
 
     Args:
-        checkpoint (dict): As the authors' code has saved it.
+        checkpoint (dict): Checkpoint of the authors' code.
 
     Returns:
-        OrderedDict[str, Tensor]: With the names of an mmpretrain classifier
-        with RMHead; what has no such name keeps its own.
+        dict[str, Tensor]: Weights with the names of an mmpretrain classifier
+        with RMHead. Unknown weights keep their names.
 
     Raises:
         ValueError: If it is none of the authors' networks.
@@ -81,7 +80,7 @@ def convert(checkpoint: dict) -> 'OrderedDict[str, Tensor]':
     state_dict = {re.sub(r'^module\.', '', name): value for name, value in state_dict.items()}
     for layer, rules in NETWORKS.items():
         if any(re.search(layer, name) for name in state_dict):
-            return OrderedDict((rename(name, [*rules, *HEAD]), value) for name, value in state_dict.items())
+            return {rename(name, [*rules, *HEAD]): value for name, value in state_dict.items()}
     raise ValueError(
         f"None of the authors' networks: its first weights are {', '.join(list(state_dict)[:3])}. ResNet, DenseNet and "
         'PyramidNet can be converted.'
@@ -96,31 +95,20 @@ def rename(name: str, rules: List[Tuple[str, str]]) -> str:
     return name
 
 
-def check(model: nn.Module, state_dict: Dict[str, Tensor]) -> List[str]:
-    """Lines that say what does not fit, ``fc_roi`` excepted."""
-    expected = model.state_dict()
-    lines = [f'missing: {name}' for name in expected if name not in state_dict and '.fc_roi.' not in name]
-    for name, value in state_dict.items():
-        if name not in expected and '.fc_roi.' not in name:
-            lines.append(f'unexpected: {name}')
-        elif name in expected and expected[name].shape != value.shape:
-            lines.append(f'shape: {name} is {tuple(value.shape)}, the config has {tuple(expected[name].shape)}')
-    return lines
-
-
 @errors_as_sentences()
 def main() -> None:
     args = parse_args()
     model = get_model(read_config(args.config))
     try:
         state_dict = convert(load_data(args.checkpoint))
-    except UnpicklingError as error:
-        sys.exit(str(error))
     except ValueError as error:
-        sys.exit(f'{args.checkpoint}: {error}')
-    lines = check(model, state_dict)
-    if lines:
-        sys.exit('\n'.join([*lines, f'{args.checkpoint} does not fit {args.config}; nothing was written.']))
+        raise ValueError(f'{args.checkpoint}: {error}') from error
+    problems = mismatches(without_fc_roi(model.state_dict()), without_fc_roi(state_dict))
+    if problems:
+        raise ValueError(
+            f'{args.checkpoint} does not fit {args.config}: {"; ".join(problems)}. Nothing was written. Name the config '
+            'of the same network.'
+        )
     args.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save(dict(meta=dict(converted_from=Path(args.checkpoint).name), state_dict=state_dict), args.out)
     branch = 'with' if 'head.fc_roi.weight' in state_dict else 'without'

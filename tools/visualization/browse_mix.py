@@ -1,10 +1,10 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Draw what the network sees: batches after their batch augments.
+"""Draw batches as the network sees them, after their batch augments.
 
-One iteration: its mixed images as a grid, with their largest labels.
-Several iterations: a row each. Columns are places in the batch, each with the
-image of the data set, what the network sees instead, and its labels; dashed
-lines lead from an image to where the next iteration pastes it.
+One iteration is drawn as a grid of its mixed images with their largest labels.
+Several iterations are drawn as rows. A column is a place in the batch: the
+original image, the mixed image and its labels. Dashed lines lead from an image
+to the box that the next iteration pastes it into.
 
 Works for every mmpretrain config with batch augments. Orange frames show what
 was pasted.
@@ -14,29 +14,21 @@ was pasted.
 """
 
 import argparse
-import sys
 from itertools import islice
 from pathlib import Path
 from typing import List, Sequence
 
+from drawing import BOX_COLOR, as_pictures, caption, class_names, show
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 from mmengine.config import Config
 from torch import nn
 
-from mmrmix.contrib.cli.cfg_options import CfgOptions
+from mmrmix.contrib.cli.cfg_options import CfgOptions, read_classifier_config
 from mmrmix.contrib.cli.launch import missing_data_explained
-from mmrmix.visualization import (
-    MixedBatches,
-    SeenBatch,
-    as_pictures,
-    caption,
-    class_names,
-    load_classifier_config,
-    show,
-)
-from mmrmix.visualization.pictures import BOX_COLOR
+from mmrmix.contrib.cli.screen import errors_as_sentences
+from mmrmix.visualization import MixedBatches, SeenBatch
 
 GRID_COLUMNS = 8
 
@@ -53,9 +45,7 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='iterations to draw, from 1 (default: 3, or the last one of a shorter epoch)',
     )
-    parser.add_argument(
-        '--num-images', type=int, help='so many images of the batch (default: 24, with several iterations 4)'
-    )
+    parser.add_argument('--num-images', type=int, help='number of images (default: 24, or 4 with several iterations)')
     parser.add_argument('--seed', type=int, default=0, help='seed of data order, crops and boxes (default: 0)')
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='override the config')
     args = parser.parse_args()
@@ -69,25 +59,17 @@ def parse_args() -> argparse.Namespace:
 
 
 def first_images(batch: SeenBatch, num_images: int) -> SeenBatch:
-    """The first images of a batch, in memory of their own.
-
-    Args:
-        batch (SeenBatch): N images.
-        num_images (int): How many to keep; all where it is more than N.
-
-    Returns:
-        SeenBatch: At most so many images.
-    """
+    """Copy the first images of a batch, so that the rest can be freed and later batches can mix in place."""
     return SeenBatch(*(field[:num_images].clone() if hasattr(field, 'clone') else field for field in batch))
 
 
 def is_boxed(batch: SeenBatch) -> bool:
-    """Whether anything was pasted into a box."""
+    """Whether something was pasted into a box."""
     return batch.boxes is not None and bool(batch.boxes.any())
 
 
-def draw_grid(batch: SeenBatch, model: nn.Module, cfg: Config, classes: Sequence[str]) -> Figure:
-    """The mixed images of one iteration."""
+def draw_batch(batch: SeenBatch, model: nn.Module, cfg: Config, classes: Sequence[str]) -> Figure:
+    """Draw the mixed images of one iteration as a grid."""
     pictures = as_pictures(batch.images, model.data_preprocessor, cfg)
     rows = -(-len(pictures) // GRID_COLUMNS)
     figure = Figure(figsize=(1.9 * GRID_COLUMNS, 2.35 * rows + 0.6), layout='tight')
@@ -105,7 +87,7 @@ def draw_grid(batch: SeenBatch, model: nn.Module, cfg: Config, classes: Sequence
 
 
 def draw_sequence(batches: List[SeenBatch], model: nn.Module, cfg: Config, classes: Sequence[str]) -> Figure:
-    """A row for each iteration."""
+    """Draw several iterations, one in a row."""
     originals = [as_pictures(batch.originals, model.data_preprocessor, cfg) for batch in batches]
     mixed = [as_pictures(batch.images, model.data_preprocessor, cfg) for batch in batches]
     columns = min(map(len, mixed))
@@ -132,7 +114,7 @@ def draw_sequence(batches: List[SeenBatch], model: nn.Module, cfg: Config, class
 
 
 def lead(figure: Figure, source: Axes, target: Axes, size: Sequence[int], box: Sequence[float]) -> None:
-    """Dashed lines from an image to the box that it is pasted into."""
+    """Draw dashed lines from an image to the box that it is pasted into."""
     height, width = size
     x1, y1, x2, y2 = box
     if x1 >= x2 or y1 >= y2:
@@ -155,7 +137,7 @@ def name(axis: Axes, batch: SeenBatch) -> None:
 
 
 def explain_unmixed(seen: List[SeenBatch], per_epoch: int) -> None:
-    """Say why the drawn batches of RecursiveMix show no mixing, where none of them does."""
+    """Say why nothing was mixed, if none of the batches of RecursiveMix is."""
     if any(batch.augment != 'RecursiveMix' or is_boxed(batch) for batch in seen):
         return
     numbers = ', '.join(str(batch.iteration) for batch in seen)
@@ -167,16 +149,10 @@ def explain_unmixed(seen: List[SeenBatch], per_epoch: int) -> None:
     print(f'Nothing is mixed in iteration {numbers}: there is no history at the start of an epoch; {fix}.')
 
 
-def draw(args: argparse.Namespace) -> int:
-    """Mix and draw.
-
-    Returns:
-        int: Number of mixed images that were drawn.
-
-    Raises:
-        ValueError: If the config has no batch augments.
-    """
-    cfg = load_classifier_config(args.config, args.cfg_options)
+@errors_as_sentences()
+def main() -> None:
+    args = parse_args()
+    cfg = read_classifier_config(args.config, args.cfg_options)
     with missing_data_explained(cfg):
         batches = MixedBatches(cfg, args.seed)
         if not batches.augments:
@@ -193,21 +169,12 @@ def draw(args: argparse.Namespace) -> int:
     explain_unmixed(seen, len(batches.loader))
     classes = class_names(getattr(batches.loader.dataset, 'metainfo', {}).get('classes'), seen[0].scores.shape[1])
     if len(seen) == 1:
-        figure = draw_grid(seen[0], batches.model, cfg, classes)
+        figure = draw_batch(seen[0], batches.model, cfg, classes)
     else:
         figure = draw_sequence(seen, batches.model, cfg, classes)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out)
-    return sum(len(batch.images) for batch in seen)
-
-
-def main() -> None:
-    args = parse_args()
-    try:
-        num_images = draw(args)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(str(error))
-    print(f'{num_images} images written to {args.out}')
+    print(f'{sum(len(batch.images) for batch in seen)} images written to {args.out}')
 
 
 if __name__ == '__main__':

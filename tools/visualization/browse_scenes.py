@@ -1,11 +1,11 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-r"""Draw fashion scenes with their annotations, and beside them what models find.
+r"""Draw fashion scenes with their annotations and the predictions of models.
 
 python tools/visualization/browse_scenes.py --out scenes.png
 python tools/visualization/browse_scenes.py --out predictions.png --num-scenes 4 \
     --model "ATSS" configs/demo/atss_resnet18-slim_1xb8_fashion-scenes.py work_dirs/atss/epoch_5.pth
 
-Detectors are drawn with boxes (and masks), segmentors with areas.
+Detections are drawn as boxes (and masks), segmentations as areas.
 """
 
 import argparse
@@ -31,7 +31,7 @@ COLORS = [tuple(round(255 * channel) for channel in colormaps['tab10'](i)[:3]) f
 
 
 class Object(NamedTuple):
-    """What is drawn: category (0 to 9), box (x1, y1, x2, y2) in pixels, mask (S, S), score."""
+    """An object to draw: category (0 to 9), box (x1, y1, x2, y2) in pixels, mask (S, S), score."""
 
     category: int
     box: Optional[np.ndarray]
@@ -44,21 +44,22 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('root', type=Path, nargs='?', default=Path('data/fashion_scenes'), help='(%(default)s)')
     parser.add_argument('--out', type=Path, default=Path('scenes.png'), help='picture to write (%(default)s)')
     parser.add_argument('--split', choices=['training', 'validation'], default='validation', help='(%(default)s)')
-    parser.add_argument('--num-scenes', type=int, default=9, help='the first so many (%(default)s)')
+    parser.add_argument('--num-scenes', type=int, default=9, help='number of scenes, from the first (%(default)s)')
     parser.add_argument(
         '--model',
         nargs=3,
         action='append',
         default=[],
         metavar=('TITLE', 'CONFIG', 'CHECKPOINT'),
-        help='draw the predictions of this model, too; may be repeated. CHECKPOINT may be a work dir: its last one',
+        help='also draw the predictions of this model; may be repeated. CHECKPOINT may be a work dir, for its last '
+        'checkpoint',
     )
-    parser.add_argument('--score-thr', type=float, default=0.3, help='least score of boxes (%(default)s)')
+    parser.add_argument('--score-thr', type=float, default=0.3, help='minimum score of boxes (%(default)s)')
     return parser.parse_args()
 
 
 def annotated(root: Path, split: str, num_scenes: int) -> List[tuple]:
-    """Paths of pictures with their objects."""
+    """Read paths of pictures and their objects."""
     with redirect_stdout(None):
         coco = COCO(str(root / f'instances_{split}.json'))
     scenes = []
@@ -73,7 +74,7 @@ def annotated(root: Path, split: str, num_scenes: int) -> List[tuple]:
 
 
 def predicted(config: str, checkpoint: str, paths: List[Path], score_thr: float) -> List[List[Object]]:
-    """What a detector or segmentor finds in pictures."""
+    """Let a detector or segmentor find objects in pictures."""
     cfg = Config.fromfile(config)
     cfg.model.backbone.init_cfg = None  # The checkpoint has all weights.
     checkpoint = last_checkpoint(checkpoint) if Path(checkpoint).is_dir() else checkpoint
@@ -96,7 +97,7 @@ def predicted(config: str, checkpoint: str, paths: List[Path], score_thr: float)
 
 
 def draw(path: Path, objects: List[Object], size: int = 480) -> np.ndarray:
-    """An enlarged picture with objects, (size, size, 3), uint8 RGB."""
+    """Draw objects on an enlarged picture: (size, size, 3), uint8 RGB."""
     image = cv2.imread(str(path))[..., ::-1]
     zoom = size / image.shape[0]
     visualizer = Visualizer.get_instance('browse_scenes')

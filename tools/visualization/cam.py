@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Class activation maps of mmpretrain classifiers, by the library pytorch-grad-cam."""
+"""Class activation maps of mmpretrain classifiers, drawn by vis_cam.py."""
 
 from pathlib import Path
 from typing import Any, List, Optional, Sequence, Tuple
@@ -8,27 +8,19 @@ import mmcv
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.runner.checkpoint import _load_checkpoint
+from mmengine.runner import CheckpointLoader
+from mmpretrain import get_model
 from mmpretrain.datasets import remove_transform
 from torch import Tensor, nn
 
+from mmrmix.contrib.backbones.pretrained_backbone import mismatches
 from mmrmix.contrib.checkpoints.files import last_checkpoint
 from mmrmix.contrib.cli.launch import innermost_dataset
-from mmrmix.models.pretrained_backbone import mismatches
-from mmrmix.visualization.mixed_batches import build_classifier
-
-# Used in training only: see RMHead.
-BRANCH = 'head.fc_roi.'
+from mmrmix.models.heads.deployed import without_fc_roi
 
 
 def cam_class(name: str) -> type:
-    """A method of pytorch-grad-cam.
-
-    Args:
-        name (str): Class name: GradCAM, HiResCAM, ScoreCAM, …
-
-    Returns:
-        type: The class.
+    """Look up a method of pytorch-grad-cam: GradCAM, HiResCAM, ScoreCAM, …
 
     Raises:
         ImportError: If the library is not installed.
@@ -49,36 +41,36 @@ def cam_class(name: str) -> type:
 
 
 def load_classifier(cfg: Config, checkpoint: str) -> Tuple[nn.Module, Optional[List[str]]]:
-    """Build a classifier with all weights of a checkpoint that evaluation needs.
+    """Build a classifier in evaluation mode and load a checkpoint.
 
-    The branch of :class:`mmrmix.RMHead` is used in training only and may be
-    there or not, so a config with ``LinearClsHead`` takes an RM checkpoint.
+    ``fc_roi`` may be missing or unused, since only training needs it: a config
+    with ``LinearClsHead`` takes an RM checkpoint, and vice versa.
 
     Args:
         cfg (Config): Config of the classifier.
-        checkpoint (str): Path or URL; of a work dir the last one.
+        checkpoint (str): Path or URL, or a work dir: its last checkpoint.
 
     Returns:
-        tuple[nn.Module, list[str] or None]: The classifier in evaluation
-        mode, and the names of its classes, if the checkpoint has them.
+        tuple[nn.Module, list[str] or None]: The classifier, and the names of
+        its classes, if the checkpoint has them.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        ValueError: If the weights do not fit.
+        ValueError: If other weights are missing, unused or of another shape.
     """
     path = last_checkpoint(checkpoint) if Path(checkpoint).is_dir() else checkpoint
     if path is None or ('://' not in path and not Path(path).is_file()):
         raise FileNotFoundError(f'{checkpoint} is no checkpoint and no work dir with one. Train it: tools/train.py.')
-    loaded = _load_checkpoint(path, map_location='cpu')
-    model = build_classifier(cfg).eval()
-    expected = {name: value for name, value in model.state_dict().items() if not name.startswith(BRANCH)}
-    given = {name: value for name, value in loaded.get('state_dict', loaded).items() if not name.startswith(BRANCH)}
-    problems = mismatches(expected, given)
+    loaded = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    weights = without_fc_roi(loaded.get('state_dict', loaded))
+    # get_model could load it as well, but only warns about weights that do not fit.
+    model = get_model(cfg)
+    problems = mismatches(without_fc_roi(model.state_dict()), weights)
     if problems:
         raise ValueError(
             f'{path} does not fit {cfg.filename}: {"; ".join(problems)}. Name the config that it was trained with.'
         )
-    model.load_state_dict(given, strict=False)
+    model.load_state_dict(weights, strict=False)
     return model, loaded.get('meta', {}).get('dataset_meta', {}).get('classes')
 
 
@@ -87,19 +79,18 @@ def read_images(paths: Sequence[str], cfg: Config, model: nn.Module) -> Tensor:
 
     Args:
         paths (Sequence[str]): N files.
-        cfg (Config): Config of the classifier. Where its data set lies in
-            memory, so that the pipeline loads no files, they are read grey or
-            as R, G, B, as the backbone takes them.
+        cfg (Config): Config of the classifier. If its data set lies in memory,
+            so that the pipeline loads no files, images are read in grey or
+            RGB, as the backbone expects.
         model (nn.Module): The classifier.
 
     Returns:
-        Tensor: Pixels in [0, 255], ``(N, C, H, W)``, as the data preprocessor
-        takes them.
+        Tensor: Pixels in [0, 255] for the data preprocessor, ``(N, C, H, W)``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a file is no image, or if the images come out of the
-            pipeline in several sizes.
+        ValueError: If a file is no image, or if the pipeline returns images of
+            different sizes.
     """
     pipeline = innermost_dataset(cfg.test_dataloader).pipeline
     rest = remove_transform(pipeline, 'LoadImageFromFile')
@@ -119,18 +110,17 @@ def read_images(paths: Sequence[str], cfg: Config, model: nn.Module) -> Tensor:
     sizes = sorted({tuple(image.shape[-2:]) for image in images})
     if len(sizes) > 1:
         raise ValueError(
-            f'The test pipeline of {cfg.filename} leaves images in the sizes {sizes}: give it images of one size, or '
+            f'The test pipeline of {cfg.filename} returns images of the sizes {sizes}: give it images of one size, or '
             'let the pipeline resize and crop them.'
         )
     return torch.stack(images)
 
 
 class CamNetwork(nn.Module):
-    """A classifier whose last feature map is the output of a layer of its own.
+    """A classifier whose last feature map is the output of the layer ``feature_map``.
 
-    Backbones end in many ways: in a stage, in a norm behind it, in tokens that
-    are put in order. The layer ``feature_map`` yields the map itself for all
-    of them.
+    Backbones end in a stage, in a norm after it or in reordered tokens; none of
+    these layers yields the map for all of them.
 
     Args:
         model (nn.Module): An mmpretrain classifier.
@@ -142,14 +132,7 @@ class CamNetwork(nn.Module):
         self.feature_map = nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of images.
-
-        Args:
-            images (Tensor): Normalised, ``(N, C, H, W)``.
-
-        Returns:
-            Tensor: ``(N, K)``.
-        """
+        """Map normalised images ``(N, C, H, W)`` to logits ``(N, K)``."""
         features = self.model.backbone(images)
         features = features if isinstance(features, (tuple, list)) else (features,)
         features = (*features[:-1], self.feature_map(features[-1]))
@@ -159,7 +142,7 @@ class CamNetwork(nn.Module):
 def class_activation_maps(
     model: nn.Module, images: Tensor, labels: Tensor, method: str = 'GradCAM', target_layer: Optional[str] = None
 ) -> Tensor:
-    """Where in images a classifier sees classes.
+    """Compute where in images a classifier sees classes.
 
     Args:
         model (nn.Module): An mmpretrain classifier.
@@ -183,10 +166,10 @@ def class_activation_maps(
     layers = dict(model.named_modules())
     if target_layer is not None and target_layer not in layers:
         stages = [name for name in layers if name.count('.') == 1]
-        raise ValueError(f'target layer "{target_layer}" is none of the model, which has {", ".join(stages)}, …')
+        raise ValueError(f'the model has no target layer "{target_layer}"; it has {", ".join(stages)}, …')
     network = CamNetwork(model).eval()
     layer = network.feature_map if target_layer is None else layers[target_layer]
-    # All classes of all images at once. Maps need a gradient also behind a frozen backbone.
+    # All classes of all images in one batch. Maps need gradients even if the backbone is frozen.
     repeated = images.detach().repeat_interleave(labels.shape[1], dim=0).requires_grad_()
     targets = [ClassifierOutputTarget(label) for label in labels.flatten().tolist()]
     cam = maker(model=network, target_layers=[layer], reshape_transform=_checked)
@@ -198,7 +181,7 @@ def class_activation_maps(
 
 
 def _checked(output: Any) -> Tensor:
-    """The output of a target layer, if it is a map."""
+    """Return the output of a target layer if it is a feature map."""
     if not isinstance(output, Tensor) or output.ndim != 4:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(

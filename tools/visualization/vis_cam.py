@@ -1,11 +1,11 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-r"""Draw where models see classes: class activation maps of several checkpoints side by side.
+r"""Draw class activation maps of several checkpoints side by side.
 
-Rows are images: given files, or images mixed as in training. Columns are the
-models, for each of them the largest labels of a mixed image, or the classes
-that the models give the highest probability, on average, to a file. Titles
-name the class and the probability that the model gives it. Every map is scaled
-to its own maximum: it says where, the title says how much.
+Rows are images: files, or images mixed as in training. Columns are the models,
+each with the largest labels of a mixed image, or with the classes of a file to
+which the models give the highest mean probability. Titles name the class and
+the probability that the model gives it. Every map is scaled to its own maximum,
+so it shows where a class is seen, and the title how much.
 
     python tools/visualization/vis_cam.py --mixed 4 --out cam.png \
         --model baseline configs/demo/resnet10_1xb64-baseline_fashion-mnist.py work_dirs/baseline \
@@ -16,7 +16,6 @@ Needs the library pytorch-grad-cam: pip install grad-cam
 """
 
 import argparse
-import sys
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -25,27 +24,22 @@ from typing import List, NamedTuple, Optional
 import numpy as np
 import torch
 from cam import cam_class, class_activation_maps, load_classifier, read_images
+from drawing import as_loaded, as_pictures, caption, class_names, show
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from mmrmix.contrib.cli.cfg_options import read_classifier_config
 from mmrmix.contrib.cli.launch import missing_data_explained
-from mmrmix.visualization import (
-    MixedBatches,
-    as_loaded,
-    as_pictures,
-    caption,
-    class_names,
-    load_classifier_config,
-    show,
-)
+from mmrmix.contrib.cli.screen import errors_as_sentences
+from mmrmix.visualization import MixedBatches
 
-# The history has to fill before there is much to see.
+# In the first iterations there is little history to see.
 ITERATION = 3
 
 
 class Model(NamedTuple):
-    """A classifier with its weights, and what it is called."""
+    """A classifier with its weights and title."""
 
     title: str
     cfg: Config
@@ -53,7 +47,7 @@ class Model(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Images to draw: pixels as each model takes them, and what is known of them."""
+    """Images to draw: pixels for the preprocessor of each model, pictures, and labels and boxes if they are mixed."""
 
     pixels: List[Tensor]
     picture: np.ndarray
@@ -69,17 +63,19 @@ def parse_args() -> argparse.Namespace:
         action='append',
         required=True,
         metavar=('TITLE', 'CONFIG', 'CHECKPOINT'),
-        help='a model; may be repeated. CHECKPOINT may be a work dir: its last one',
+        help='a model; may be repeated. CHECKPOINT may be a work dir, for its last checkpoint',
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--images', nargs='+', metavar='FILE', help="files, read through each config's test pipeline")
     source.add_argument('--mixed', type=int, metavar='N', help='N training images, mixed as in training')
-    parser.add_argument('--mix-config', help='config that mixes (default: the first --model with RecursiveMix)')
+    parser.add_argument('--mix-config', help='config that mixes (default: that of the first --model with RecursiveMix)')
     parser.add_argument('--seed', type=int, default=0, help='seed of the mixed images (default: 0)')
     parser.add_argument('--classes', nargs='+', metavar='NAME', help='draw these classes, by name or number')
-    parser.add_argument('--num-classes', type=int, default=2, help='so many classes of each image (default: 2)')
+    parser.add_argument('--num-classes', type=int, default=2, help='number of classes per image (default: 2)')
     parser.add_argument('--method', default='GradCAM', help='class of pytorch-grad-cam (default: GradCAM)')
-    parser.add_argument('--target-layer', metavar='NAME', help="layer to look at (default: the backbone's last map)")
+    parser.add_argument(
+        '--target-layer', metavar='NAME', help="layer that yields the map (default: the backbone's last map)"
+    )
     parser.add_argument('--device', default='cpu', help='(default: cpu)')
     parser.add_argument('--out', type=Path, default=Path('cam.png'), help='picture to write (%(default)s)')
     args = parser.parse_args()
@@ -90,18 +86,17 @@ def parse_args() -> argparse.Namespace:
 
 
 def mixed_rows(models: List[Model], args: argparse.Namespace) -> Rows:
-    """The images of a mixed batch that have the most of several classes.
+    """Choose the images of a mixed batch that have the most of several classes.
 
     Raises:
         ValueError: If no config says how to mix.
     """
     if args.mix_config:
-        cfg = load_classifier_config(args.mix_config)
+        cfg = read_classifier_config(args.mix_config)
     else:
-        cfgs = [model.cfg for model in models if 'RecursiveMix' in str(model.cfg.model.get('train_cfg'))]
-        if not cfgs:
+        cfg = next((model.cfg for model in models if 'RecursiveMix' in str(model.cfg.model.get('train_cfg'))), None)
+        if cfg is None:
             raise ValueError('--mixed: none of the configs has RecursiveMix. Name one that mixes by --mix-config.')
-        cfg = cfgs[0]
     with missing_data_explained(cfg):
         batches = MixedBatches(cfg, args.seed)
         batch = next(islice(batches, ITERATION - 1, None))
@@ -122,14 +117,14 @@ def mixed_rows(models: List[Model], args: argparse.Namespace) -> Rows:
 
 
 def file_rows(models: List[Model], paths: List[str]) -> Rows:
-    """The images of files."""
+    """Read image files for every model."""
     pixels = [read_images(paths, model.cfg, model.network) for model in models]
     inputs = models[0].network.data_preprocessor(dict(inputs=pixels[0]))['inputs']
     return Rows(pixels, as_pictures(inputs, models[0].network.data_preprocessor, models[0].cfg))
 
 
 def class_numbers(wanted: List[str], classes: List[str]) -> List[int]:
-    """Numbers of classes that are given by name or number.
+    """Look up classes by name or number.
 
     Raises:
         ValueError: If there is no such class.
@@ -147,7 +142,7 @@ def class_numbers(wanted: List[str], classes: List[str]) -> List[int]:
 
 
 def choose(rows: Rows, probabilities: List[Tensor], args: argparse.Namespace, classes: List[str]) -> Tensor:
-    """The classes to draw for each image, (N, M), int64; -1 where it has fewer."""
+    """Choose M classes to draw for each image: (N, M), int64; -1 where the image has fewer."""
     num_images = len(rows.picture)
     if args.classes:
         return torch.tensor(class_numbers(args.classes, classes)).expand(num_images, -1)
@@ -159,18 +154,18 @@ def choose(rows: Rows, probabilities: List[Tensor], args: argparse.Namespace, cl
 
 
 def draw(rows: Rows, labels: Tensor, models: List[Model], classes: List[str], results: List[tuple]) -> Figure:
-    """Rows are images, columns models × classes.
+    """Draw images in rows, models × classes in columns.
 
     Args:
         rows (Rows): N images.
-        labels (Tensor): Classes of each image, ``(N, M)``, -1 for none.
+        labels (Tensor): Classes of each image, ``(N, M)``; -1 for none.
         models (list[Model]): The models.
         classes (list[str]): Names of all classes.
         results (list[tuple]): For each model maps ``(N, M, H, W)``,
             probabilities ``(N, K)`` and pictures.
     """
     num_images, num_labels = labels.shape
-    # A narrow empty column divides the models; the first row has their titles.
+    # Narrow empty columns separate the models; the first row has their titles.
     widths = [1, *([0.12, *[1] * num_labels] * len(models))]
     size = (1.75 * sum(widths) + 0.1, 2.05 * num_images + 0.5 + (0.15 if rows.scores is not None else 0))
     figure = Figure(figsize=size, layout='constrained')
@@ -193,22 +188,19 @@ def draw(rows: Rows, labels: Tensor, models: List[Model], classes: List[str], re
                 axis.axis('off')
                 if label >= 0:
                     show(axis, pictures[row], box)
-                    # What does not count stays as it is, and what counts most is not jet's dark red.
+                    # Unimportant pixels stay as they are, and the most important ones are not jet's dark red.
                     axis.imshow(maps[row, j], cmap='jet', vmin=0, vmax=1.15, alpha=0.75 * maps[row, j].numpy() ** 0.5)
                     axis.set_title(f'{classes[label]} {probabilities[row, label]:.0%}', fontsize=8)
     return figure
 
 
-def make(args: argparse.Namespace) -> Figure:
-    """Load, compute, draw.
-
-    Raises:
-        ValueError: If the models have different numbers of classes.
-    """
-    cam_class(args.method)  # Before anything that takes long.
+@errors_as_sentences()
+def main() -> None:
+    args = parse_args()
+    cam_class(args.method)  # Fails before anything slow starts.
     models, names = [], []
     for title, path, checkpoint in args.model:
-        cfg = load_classifier_config(path)
+        cfg = read_classifier_config(path)
         network, classes = load_classifier(cfg, checkpoint)
         models.append(Model(title, cfg, network.to(args.device)))
         names.append(classes)
@@ -230,15 +222,7 @@ def make(args: argparse.Namespace) -> Figure:
         print(f'{model.title}: {args.method}, {len(images)} images × {labels.shape[1]} classes …')
         maps = class_activation_maps(model.network, images, labels.clamp(min=0), args.method, args.target_layer)
         results.append((maps, values, as_pictures(images, model.network.data_preprocessor, model.cfg)))
-    return draw(rows, labels, models, classes, results)
-
-
-def main() -> None:
-    args = parse_args()
-    try:
-        figure = make(args)
-    except (FileNotFoundError, ImportError, ValueError) as error:
-        sys.exit(str(error))
+    figure = draw(rows, labels, models, classes, results)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out)
     print(f'Written to {args.out}')

@@ -1,9 +1,7 @@
 # DenseNet-121 for images of 32×32 pixels.
+_base_ = ['linear_classifier.py']
+
 model = dict(
-    type='ImageClassifier',
     backbone=dict(type='mmrmix.DenseNet_CIFAR', arch='121'),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead', num_classes=100, in_channels=1024, loss=dict(type='CrossEntropyLoss', loss_weight=1.0)
-    ),
+    head=dict(num_classes=100, in_channels=1024),
 )

@@ -1,9 +1,7 @@
 # PyramidNet-164, widening factor 270, with bottlenecks: 27.3 million parameters.
+_base_ = ['linear_classifier.py']
+
 model = dict(
-    type='ImageClassifier',
     backbone=dict(type='mmrmix.PyramidNet', depth=164, alpha=270, bottleneck=True),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead', num_classes=100, in_channels=1144, loss=dict(type='CrossEntropyLoss', loss_weight=1.0)
-    ),
+    head=dict(num_classes=100, in_channels=1144),
 )

@@ -1,7 +1,8 @@
 # ResNet-10: stem, two stages of two basic blocks, classifier; 3.6 million
 # multiplications an image, maps of 32 × 7 × 7.
+_base_ = ['linear_classifier.py']
+
 model = dict(
-    type='ImageClassifier',
     backbone=dict(
         type='ResNet_CIFAR',
         depth=18,
@@ -13,8 +14,5 @@ model = dict(
         stem_channels=16,
         base_channels=16,
     ),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead', num_classes=10, in_channels=32, loss=dict(type='CrossEntropyLoss', loss_weight=1.0)
-    ),
+    head=dict(num_classes=10, in_channels=32),
 )

@@ -1,9 +1,3 @@
-# Table 8: Mask R-CNN with PVTv2-B1 on COCO, 1x; pretrained with RM 41.2 box AP, 38.1 mask AP
-# (CutMix 40.6 and 37.6, without mixing 38.5 and 36.1).
-_base_ = ['mask-rcnn_resnet50_8xb2-1x_coco.py', '../../_base_/models/pvtv2-b1_backbone.py']
-
-model = dict(
-    backbone=dict(_delete_=True, **_base_.pvtv2_b1),
-    neck=dict(in_channels=_base_.pvtv2_b1_channels),
-)
-optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=1e-4, weight_decay=1e-4))
+# Table 8: Mask R-CNN with PVTv2-B1 on COCO, 1x, from a backbone pretrained with RecursiveMix.
+_base_ = ['mask-rcnn_resnet50_8xb2-1x_coco.py', '../../_base_/rm_pvtv2-b1_det.py']
+_base_.merge(_base_.pop('rm_pvtv2_b1'))

@@ -1,13 +1,15 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 import gzip
-import shutil
 from pathlib import Path
+from typing import List
 
+from mmengine.dist import is_main_process
 from mmpretrain.datasets import FashionMNIST as _FashionMNIST
 
+from mmrmix.contrib.checkpoints.files import write_atomically
 from mmrmix.registry import DATASETS
 
-from .download import not_downloaded
+from .download import DownloadExplained
 from .whole_batches import WholeBatches
 
 DEBIAN_PACKAGE = 'dataset-fashion-mnist'
@@ -15,28 +17,29 @@ ARCHIVES = [name for name, _ in _FashionMNIST.train_list + _FashionMNIST.test_li
 
 
 @DATASETS.register_module()
-class FashionMNIST(WholeBatches, _FashionMNIST):
-    """Fashion-MNIST: 60,000 + 10,000 grey photographs of clothes, 28×28.
+class FashionMNIST(WholeBatches, DownloadExplained, _FashionMNIST):
+    """Fashion-MNIST: 60,000 + 10,000 grey images of clothes, 28×28 pixels.
 
-    mmpretrain's data set, which also finds the files of the Debian package
-    ``dataset-fashion-mnist``, and whose ``split='test'`` are the test images:
-    mmpretrain's classes for MNIST choose the files by ``test_mode`` alone, so
-    that they evaluate on the training images where it is forgotten. It is
-    fetched a batch at a time, see :class:`WholeBatches`.
+    Differences from mmpretrain's class: it also finds the files of the Debian
+    package ``dataset-fashion-mnist``; ``split='test'`` alone selects the test
+    images, where mmpretrain silently loads the training images unless
+    ``test_mode=True`` is set, too; and it is fetched a batch at a time, see
+    :class:`WholeBatches`.
 
     Args:
-        data_root (str): Folder for the four unpacked files. Where they are
-            missing they are unpacked from archives in that folder or from the
-            Debian package, else downloaded.
+        data_root (str): Folder of the four unpacked files. Missing files are
+            unpacked from archives in that folder or from the Debian package,
+            or downloaded.
         split (str): ``'train'`` or ``'test'``. Defaults to ``'train'``.
-        package_folder (str): Where the Debian package has its files.
-            Defaults to its usual place.
+        package_folder (str): Folder of the Debian package's files.
         **kwargs: Other arguments of mmpretrain's ``FashionMNIST``.
 
     Raises:
-        RuntimeError: If the files are nowhere to be had; says where to put
-            them.
+        RuntimeError: If the files can neither be found nor downloaded.
     """
+
+    title = 'Fashion-MNIST'
+    other_source = f'Install the Debian package (apt-get install {DEBIAN_PACKAGE}).'
 
     def __init__(
         self,
@@ -48,36 +51,26 @@ class FashionMNIST(WholeBatches, _FashionMNIST):
         self.package_folder = package_folder
         super().__init__(data_root=data_root, split=split, test_mode=split == 'test', **kwargs)
 
-    def _download(self) -> None:
-        """Get the files that are missing; mmpretrain calls it on one process."""
+    def load_data_list(self) -> List[dict]:
+        """Return ``img`` and ``gt_label`` of each image; unpack or download missing files."""
         root = Path(self.data_prefix['root'])
-        if unpack_archives(root, root) or unpack_archives(Path(self.package_folder), root):
-            return
-        try:
-            super()._download()
-        except Exception as error:
-            package = f'Install the Debian package (apt-get install {DEBIAN_PACKAGE}).'
-            raise not_downloaded('Fashion-MNIST', root, ARCHIVES, error, package) from None
+        if is_main_process() and not all((root / Path(name).stem).is_file() for name in ARCHIVES):
+            unpack_archives(root, root) or unpack_archives(Path(self.package_folder), root)
+        return super().load_data_list()
 
 
 def unpack_archives(folder: Path, root: Path) -> bool:
     """Unpack the four archives of a folder.
 
     Args:
-        folder (Path): Where the ``.gz`` files may lie.
-        root (Path): Where the unpacked ones go; made if needed.
+        folder (Path): Folder of the ``.gz`` files.
+        root (Path): Folder for the unpacked files; created if needed.
 
     Returns:
-        bool: Whether all archives were there; if not, nothing is done.
+        bool: Whether all archives were found; if not, nothing is unpacked.
     """
     if not all((folder / name).is_file() for name in ARCHIVES):
         return False
-    root.mkdir(parents=True, exist_ok=True)
     for name in ARCHIVES:
-        target = root / Path(name).stem
-        # Renamed when complete: an interrupted run leaves no half file behind.
-        partial = root / f'{target.name}.part'
-        with gzip.open(folder / name) as source, partial.open('wb') as sink:
-            shutil.copyfileobj(source, sink)
-        partial.replace(target)
+        write_atomically(root / Path(name).stem, gzip.decompress((folder / name).read_bytes()))
     return True

@@ -1,9 +1,9 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Reading checkpoints without running the code that a file may hold.
+"""Loads checkpoints without running code that a file may contain.
 
-A checkpoint is a pickle, and a pickle can call any function. Those that
-mmengine writes name a few harmless ones, which are listed here; a file that
-names another is refused.
+A checkpoint is a pickle, and a pickle can call any function. Checkpoints of
+mmengine need the few harmless ones listed here; files that name others are
+rejected.
 """
 
 import os
@@ -17,35 +17,35 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-# What mmengine's message hub needs beside tensors: numbers over time. torch
-# lets a file name getattr but calls nothing that comes out of it.
+# Types that mmengine's message hub needs in addition to tensors. torch lets a
+# file name getattr but does not call its results.
 MESSAGE_HUB = [
     HistoryBuffer,
     getattr,
     slice,
     np.ndarray,
     np.dtype,
-    # Functions that build arrays and numbers; NumPy 2 has moved them.
+    # Functions that construct arrays and scalars; NumPy 2 has moved them.
     np.zeros(1).__reduce__()[0],
     np.float64().__reduce__()[0],
     *{type(np.dtype(each)) for each in np.sctypeDict.values()},
 ]
-# torch's own switch, which it reads where mmengine says nothing about weights_only.
+# torch's own switch, which applies where mmengine leaves weights_only unset.
 TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 
 
 def load_data(path: Union[str, Path]) -> Any:
-    """Read a file of ``torch.save`` as tensors, numbers, texts and containers of them.
+    """Load a file of ``torch.save`` that contains tensors, numbers, strings and containers of them.
 
     Args:
-        path (str or Path): The file. With ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1``
-            in the environment it may hold anything, and its code runs.
+        path (str or Path): The file. If ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1``
+            is set in the environment, its code is trusted and runs.
 
     Returns:
-        Any: What was saved, on the CPU.
+        Any: The saved object, on the CPU.
 
     Raises:
-        UnpicklingError: If it holds more than data; none of its code was run.
+        UnpicklingError: If it contains more than data; its code has not run.
     """
     if os.environ.get(TRUST, '').lower() in ('1', 'y', 'yes', 'true'):
         return torch.load(path, map_location='cpu', weights_only=False)
@@ -57,20 +57,20 @@ def load_data(path: Union[str, Path]) -> Any:
     except pickle.UnpicklingError as error:
         name = re.search(r'GLOBAL ([\w.]+)', str(error))
         if name is None and not zipfile.is_zipfile(path):
-            raise  # Cut off, or no checkpoint at all.
+            raise  # Truncated, or no checkpoint at all.
         raise pickle.UnpicklingError(
             f'{path} holds more than data{f" ({name[1]})" if name else ""}, and loading it could run code that it '
-            f'brings along. If you know where it comes from and trust it, set {TRUST}=1 in the environment.'
+            f'contains. If you trust its source, set {TRUST}=1 in the environment.'
         ) from error
 
 
 def _load_listed(path: Union[str, Path]) -> Any:
-    """The same for torch < 2.5, whose ``weights_only`` takes no further names."""
+    """Fallback for torch < 2.5, whose ``weights_only`` accepts no additional names."""
     return torch.load(path, map_location='cpu', pickle_module=_ListedPickle, weights_only=False)
 
 
 class _ListedUnpickler(pickle.Unpickler):
-    """Calls nothing but what a checkpoint of mmengine needs."""
+    """Restricts a pickle to the names that checkpoints of mmengine need."""
 
     NAMES = {
         '_codecs': ['encode'],
@@ -92,7 +92,7 @@ class _ListedUnpickler(pickle.Unpickler):
 
 
 class _ListedPickle:
-    """What torch needs of a pickle module."""
+    """The part of a pickle module that torch uses."""
 
     Unpickler = _ListedUnpickler
 
@@ -102,7 +102,7 @@ class _ListedPickle:
 
 
 def _statistic(owner: Any, name: str) -> Any:
-    """All that a message hub asks getattr for; unlimited, it would reach everything."""
+    """Restrict getattr to what a message hub needs; otherwise it could reach any function."""
     if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
         return getattr(owner, name)
     raise pickle.UnpicklingError(f'GLOBAL builtins.getattr({owner!r}, {name!r})')

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Checkpoint files: that survive a crash, finding those that did, comparing them."""
+"""Checkpoint files: write them atomically, find the intact ones, compare them."""
 
 import logging
 import os
@@ -18,14 +18,40 @@ from mmengine.runner import find_latest_checkpoint
 from .data_only import TRUST, load_data
 
 
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file completely or not at all, even if the process is killed.
+
+    The data go to a temporary file in the same folder, which is flushed to the
+    disk and renamed. A kill leaves it behind, see :func:`remove_leftovers`.
+
+    Args:
+        path (Path): The file; its folder is created if needed.
+        data (bytes): The content.
+
+    Raises:
+        OSError: If writing fails (disk full); an older file stays unchanged.
+    """
+    # A unique name, so that two processes cannot rename each other's half-written file.
+    temporary = path.with_name(f'.{path.name}.{uuid4().hex}.tmp')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open('xb') as file:  # Fails on links, which lead elsewhere.
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
 @register_backend('mmrmix_atomic', force=True)
 class AtomicLocalBackend(LocalBackend):
-    """Local files that are there completely or not at all.
+    """Local files that are written completely or not at all.
 
-    mmengine's ``local`` backend writes into the final file, so a process that
-    is killed while it writes leaves half of it. This one writes a temporary
-    file beside it, waits until that is on the disk, and renames it. A kill
-    leaves the temporary one, see ``remove_leftovers``.
+    mmengine's ``local`` backend writes to the final file, so that a kill
+    leaves it half-written. See :func:`write_atomically`.
 
     Example:
         >>> default_hooks = dict(checkpoint=dict(
@@ -33,56 +59,40 @@ class AtomicLocalBackend(LocalBackend):
     """
 
     def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
-        """Write bytes.
+        """Write bytes to a file.
 
         Args:
-            obj (bytes): What to write.
-            filepath (str or Path): Where to; missing folders are made.
+            obj (bytes): The content.
+            filepath (str or Path): The file; its folder is created if needed.
 
         Raises:
-            OSError: If they cannot be written (disk full); an older file of
-                that name is as it was.
+            OSError: If writing fails (disk full); an older file stays unchanged.
         """
-        path = Path(filepath)
-        # A name of its own for every attempt, so that two processes cannot
-        # take each other's half of a file for a whole one.
-        temporary = path.with_name(f'.{path.name}.{uuid4().hex}.tmp')
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open('xb') as file:  # Fails on links, which lead elsewhere.
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            write_atomically(Path(filepath), obj)
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
             raise OSError(
                 error.errno,
-                f'{path} could not be written ({error.strerror}). What was saved before is whole: once there is room, '
-                'resume from it.',
+                f'{Path(filepath)} could not be written ({error.strerror}). Earlier checkpoints are intact: free some '
+                'space and resume from the last one.',
             ) from error
 
 
 def remove_leftovers(folder: Union[str, Path]) -> None:
-    """Remove what kills have left of files that were being written.
-
-    Args:
-        folder (str or Path): Nobody else may be writing to it.
-    """
+    """Remove the temporary files that killed processes left in a folder that nobody else writes to."""
     for path in Path(folder).glob('.*.tmp'):
         if re.fullmatch(r'\..+\.[0-9a-f]{32}\.tmp', path.name):
             path.unlink()
 
 
 def is_intact(path: Path) -> bool:
-    """Whether a checkpoint file is complete: reads it, and checks its sums.
+    """Read a file of ``torch.save`` and verify its checksums.
 
     Args:
-        path (Path): A file that torch has saved.
+        path (Path): The file.
 
     Returns:
-        bool: False for what is cut off, overwritten in part, or missing.
+        bool: False if it is missing, truncated or damaged.
     """
     if zipfile.is_zipfile(path):
         try:
@@ -90,30 +100,30 @@ def is_intact(path: Path) -> bool:
                 return archive.testzip() is None
         except (zipfile.BadZipFile, OSError, ValueError):
             return False
-    # The format of torch < 1.6, or the first part of the other one.
+    # The format of torch < 1.6, or a truncated zip file.
     try:
         load_data(path)
     except Exception as error:
-        # Nothing is wrong with a file that load_data refuses to run, as far as one can tell.
+        # A file that load_data refuses for safety may well be intact.
         return TRUST in str(error)
     return True
 
 
 def last_checkpoint(work_dir: str, folder: Optional[str] = None) -> Optional[str]:
-    """The checkpoint that mmengine's note ``last_checkpoint`` names.
+    """Find the checkpoint that mmengine's ``last_checkpoint`` file names.
 
-    The note holds a path, which is wrong once the work dir is moved, and that
-    of the original in a copy. So the file of that name in the folder counts,
-    and the path only where the folder has no checkpoints at all.
+    That file holds a path, which is stale once the work dir is moved or
+    copied. The checkpoint of that name in ``folder`` takes precedence; the path
+    itself counts only if the folder contains no checkpoints.
 
     Args:
-        work_dir (str): Where the note is.
-        folder (str, optional): Where the checkpoints are. Defaults to None:
-            in the work dir.
+        work_dir (str): Folder of ``last_checkpoint``.
+        folder (str, optional): Folder of the checkpoints. Defaults to None:
+            the work dir.
 
     Returns:
-        str or None: None if there is no note, or an empty one: a kill while
-        mmengine rewrites it leaves it so.
+        str or None: Path of the checkpoint; None if ``last_checkpoint`` is
+        missing or empty (mmengine was killed while writing it).
     """
     noted = find_latest_checkpoint(work_dir)
     if not noted or '://' in noted:
@@ -124,19 +134,19 @@ def last_checkpoint(work_dir: str, folder: Optional[str] = None) -> Optional[str
 
 
 def find_intact_checkpoint(folder: str, filename_tmpl: str, last: Optional[str] = None) -> Optional[str]:
-    """The checkpoint to resume from: the last one, or the newest before it that is intact, with a warning.
+    """Find the checkpoint to resume from: the last one, or else the newest intact one before it, with a warning.
 
     Args:
-        folder (str): Where the checkpoints are.
+        folder (str): Folder of the checkpoints.
         filename_tmpl (str): Name of checkpoints, such as ``epoch_{}.pth``.
-        last (str, optional): The last one, see :func:`last_checkpoint`.
+        last (str, optional): The last checkpoint, see :func:`last_checkpoint`.
             Defaults to None: the newest in the folder.
 
     Returns:
-        str or None: None if there is nothing to resume from.
+        str or None: None if there are no checkpoints.
 
     Raises:
-        RuntimeError: If there are checkpoints, and none can be read.
+        RuntimeError: If there are checkpoints but none is intact.
     """
     candidates = _checkpoints_until(last, Path(folder), filename_tmpl)
     damaged = []
@@ -145,22 +155,22 @@ def find_intact_checkpoint(folder: str, filename_tmpl: str, last: Optional[str] 
             if damaged or not last:
                 reason = f'Cannot read {", ".join(damaged)} (missing, truncated or damaged)'
                 if not last:
-                    reason = f'{folder} has no last_checkpoint, or an empty one'
+                    reason = f'{folder} has no last_checkpoint file, or an empty one'
                 print_log(f'{reason}: resuming from {path} instead.', logger='current', level=logging.WARNING)
             return str(path)
         damaged.append(str(path))
     if not candidates:
         return None
     raise RuntimeError(
-        f'None of the checkpoints in {folder} can be read ({", ".join(damaged)}). Bring one back, or start from the '
-        'beginning in another --work-dir.'
+        f'None of the checkpoints in {folder} can be read ({", ".join(damaged)}). Restore one, or start from '
+        'scratch in another --work-dir.'
     )
 
 
 def _checkpoints_until(last: Optional[str], folder: Path, filename_tmpl: str) -> List[Path]:
-    """``last`` and the files of earlier steps beside it, newest first.
+    """List ``last`` and the checkpoints of earlier steps beside it, newest first.
 
-    Files of later steps are left over from another training.
+    Checkpoints of later steps are leftovers of another run.
     """
     pattern = re.compile(re.escape(filename_tmpl).replace(r'\{\}', r'(\d+)'))
     first = [Path(last)] if last else []
@@ -171,27 +181,27 @@ def _checkpoints_until(last: Optional[str], folder: Path, filename_tmpl: str) ->
     return first + sorted(earlier, key=steps.get, reverse=True)
 
 
-# What a training goes on from; the rest of a checkpoint are dates and durations.
+# The entries that a resumed run depends on; the others are dates and durations.
 TRAINING_STATE = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers', 'hook_msgs')
 
 
 def are_equal(first: Path, second: Path) -> bool:
-    """Whether two checkpoints hold the same training state, to the bit.
+    """Compare the training states of two checkpoints bit by bit.
 
     Args:
         first (Path): One checkpoint.
-        second (Path): The other.
+        second (Path): The other one.
 
     Returns:
-        bool: Weights, buffers, EMA, optimiser, schedulers, and what hooks
-        keep; dates and durations do not count.
+        bool: Whether weights, buffers, EMA, optimizer, schedulers and the
+        hooks' messages are equal; dates and durations are ignored.
     """
     states = [load_data(path) for path in (first, second)]
     return all(_is_same(*(state.get(key) for state in states)) for key in TRAINING_STATE)
 
 
 def _is_same(first: Any, second: Any) -> bool:
-    """Whether nested dicts and lists of tensors and numbers are equal."""
+    """Compare nested dicts and lists of tensors and numbers."""
     if type(first) is not type(second):
         return False
     if isinstance(first, dict):

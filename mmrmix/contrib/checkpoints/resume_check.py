@@ -11,6 +11,8 @@ from mmpretrain.utils import get_ori_model
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from mmrmix.contrib.backbones.pretrained_backbone import mismatches
+
 from .data_only import load_data
 from .files import find_intact_checkpoint, is_intact, last_checkpoint
 
@@ -83,7 +85,7 @@ def check_resumable(
     """
     needed = [key for key in ENTRIES if key != 'param_schedulers' or schedulers]
     missing = [ENTRIES[key] for key in needed if not isinstance(checkpoint, dict) or key not in checkpoint]
-    start = f'start a new training from its weights: without --resume, --cfg-options load_from={source}'
+    start = f'start a new run from its weights: without --resume, --cfg-options load_from={source}'
     if missing:
         raise ValueError(
             f'{source} has no {", ".join(missing)}, so a run cannot resume from it (best_*.pth and published '
@@ -99,15 +101,13 @@ def check_resumable(
         )
     if differences:
         raise ValueError(
-            f'{source} does not fit this training, and nothing was loaded: {"; ".join(differences)}. Resume with the '
+            f'{source} does not match this run, and nothing was loaded: {"; ".join(differences)}. Resume with the '
             f'config that it was trained with, or {start}.'
         )
 
 
 def _weights(saved: Dict[str, Any], model: nn.Module) -> List[str]:
     """Mismatches between names and shapes of weights and buffers."""
-    from mmrmix.models.pretrained_backbone import mismatches
-
     expected = {name: value for name, value in model.state_dict().items() if hasattr(value, 'shape')}
     # mmengine strips the prefix, too.
     given = {re.sub(r'^module\.', '', name): value for name, value in saved.items() if hasattr(value, 'shape')}

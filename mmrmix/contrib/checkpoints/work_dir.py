@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""One work dir, one training."""
+"""Locks a work dir, so that only one run at a time writes to it."""
 
 import os
 import socket
@@ -13,55 +13,50 @@ try:
 except ImportError:  # On Windows.
     fcntl = None
 
-# Locks of this process, which may train in one work dir again and again.
+# Locks of this process, which may train in the same work dir repeatedly.
 _locks: MutableMapping[Path, IO] = WeakValueDictionary()
 
 
 def check_writable(work_dir: str) -> None:
-    """Make a work dir, and see whether files can be written to it.
-
-    Args:
-        work_dir (str): The folder.
-
-    Raises:
-        OSError: If not.
-    """
+    """Create a work dir (str), or raise an OSError if it is not writable."""
     try:
         Path(work_dir).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=work_dir):
             pass
     except OSError as error:
         raise OSError(
-            error.errno, f'The work dir {work_dir} cannot be written to ({error.strerror}): choose one with --work-dir.'
+            error.errno,
+            f'The work dir {work_dir} is not writable ({error.strerror}): choose another one with --work-dir.',
         ) from error
 
 
 def lock(work_dir: str) -> Optional[IO]:
-    """Keep other processes from training in a work dir.
+    """Lock a work dir for this process.
 
     Args:
         work_dir (str): The folder.
 
     Returns:
-        IO or None: Closing it, or the end of the process (a kill as well),
-        gives the folder free. None where the file system has no locks.
+        IO or None: The lock, released when it is closed or garbage-collected,
+        or when the process ends or is killed. None if the file system does
+        not support locks.
 
     Raises:
-        RuntimeError: If another process trains there.
+        RuntimeError: If another process has locked it.
     """
     if fcntl is None:
         return None
     path = Path(work_dir).resolve() / '.lock_training'
     if path not in _locks:
-        # O_NOFOLLOW: whoever can write here must not choose what is overwritten.
+        # O_NOFOLLOW: a link planted here must not make us overwrite another file.
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), 'r+')
         try:
-            # Of the process (flock's is of the file): loader workers that outlive a kill do not hold it.
+            # lockf, unlike flock, locks for this process alone: loader workers that survive a kill do not keep it.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
             with file:
                 raise RuntimeError(
-                    f'Another training writes to {work_dir} ({file.read().strip()}): wait for it or end it, or choose '
+                    f'Another run writes to {work_dir} ({file.read().strip()}): wait for it or stop it, or choose '
                     'another --work-dir.'
                 ) from None
         except OSError:

@@ -1,2 +1,2 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""What the command-line tools share: options, configs, messages. No library module imports it."""
+"""Options, configs and messages of the command-line tools; no library module imports it."""

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Reading configs with ``--cfg-options``, of which none is ignored without a word."""
+"""Reading configs with ``--cfg-options``; an option that would change nothing is an error."""
 
 import argparse
 import inspect
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
 from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
 from mmengine.runner import FlexibleRunner, Runner
 
-# What mmengine's runners and launchers read from the config beside their own arguments, and what the tools read.
+# Settings that mmengine and the tools read by name, beside the arguments of the runners.
 READ_BY_NAME = [
     'runner_type',
     'model_wrapper_cfg',
@@ -25,7 +26,7 @@ READ_BY_NAME = [
 
 
 class CfgOptions(DictAction):
-    """mmengine's action for ``--cfg-options`` that names what has no ``=``."""
+    """mmengine's action for ``--cfg-options``, with an error for a value without ``=``."""
 
     def __call__(
         self,
@@ -34,13 +35,14 @@ class CfgOptions(DictAction):
         values: Sequence[str],
         option_string: Optional[str] = None,
     ) -> None:
-        """Add options to those that the namespace has.
+        """Add options to those of the namespace.
 
         Args:
-            parser (argparse.ArgumentParser): Reports what is wrong.
-            namespace (argparse.Namespace): Gets the options, as a dict.
-            values (Sequence[str]): ``KEY=VALUE`` each.
-            option_string (str, optional): How the option was called.
+            parser (argparse.ArgumentParser): The parser, which reports errors.
+            namespace (argparse.Namespace): Where the options go, as a dict.
+            values (Sequence[str]): Options of the form ``KEY=VALUE``.
+            option_string (str, optional): Name of the option on the command
+                line.
         """
         for value in values:
             if '=' not in value:
@@ -60,7 +62,7 @@ def read_config(path: Union[str, Path], options: Optional[Dict[str, Any]] = None
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If an option would change nothing, or cannot be set; says
+        ValueError: If an option would change nothing or cannot be set; says
             what to set instead.
     """
     if '::' not in str(path) and not Path(path).is_file():
@@ -76,8 +78,34 @@ def read_config(path: Union[str, Path], options: Optional[Dict[str, Any]] = None
     return cfg
 
 
+def read_classifier_config(path: Union[str, Path], options: Optional[Dict[str, Any]] = None) -> Config:
+    """Read the config of an mmpretrain classifier and enter its scope.
+
+    Args:
+        path (str or Path): Path of the config.
+        options (dict, optional): Values by dotted keys. Defaults to None.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the config belongs to another library; see also
+            :func:`read_config`.
+    """
+    cfg = read_config(path, options)
+    scope = cfg.get('default_scope')
+    if scope != 'mmpretrain' or 'model' not in cfg:
+        raise ValueError(
+            f'{path} has default_scope={scope!r}, but this tool draws classifiers: give it a config of a model with '
+            "default_scope='mmpretrain'."
+        )
+    init_default_scope(scope)
+    return cfg
+
+
 def _problems(cfg: Config, key: str) -> Iterator[str]:
-    """Why an option would change nothing, and what to set instead."""
+    """Say why an option would change nothing, and what to set instead."""
     name, _, rest = key.partition('.')
     known = {*inspect.signature(Runner).parameters, *inspect.signature(FlexibleRunner).parameters, *READ_BY_NAME}
     known -= {'cfg'}
@@ -87,12 +115,12 @@ def _problems(cfg: Config, key: str) -> Iterator[str]:
         tail = f'.{rest}' if rest else ''
         named = [path for root in known if root in cfg for path in _places_named(cfg[root], name, root)]
         equal = [path for root in known if root in cfg for path in _places_of(cfg[root], cfg[name], root)]
-        # Numbers are equal by chance, where strings and pipelines are not.
+        # Numbers are often equal by chance, strings and pipelines are not.
         places = named or equal if isinstance(cfg[name], (int, float)) else equal
         where = ', '.join(f'{path}{tail}' for path in sorted(places))
         yield (
-            f'--cfg-options {key} changes nothing: {name} is a variable of the config file, which has been read by '
-            f'now. {f"Set {where} instead." if places else "Change it in the file."}'
+            f'--cfg-options {key} changes nothing: {name} is a variable of the config file, which has already '
+            f'been read. {f"Set {where} instead." if places else "Change it in the file."}'
         )
     elif name not in known:
         nearest = [f'{match}{key[len(name) :]}' for match in get_close_matches(name, known, n=1, cutoff=0.75)]
@@ -109,7 +137,7 @@ def _children(value: Any) -> List[tuple]:
 
 
 def _places_of(value: Any, wanted: Any, path: str) -> Iterator[str]:
-    """Dotted keys below ``path`` that have the wanted value, or a path that begins with it."""
+    """Dotted keys below ``path`` whose value is the wanted one, or a file path that begins with it."""
     is_below = isinstance(wanted, str) and wanted and isinstance(value, str) and value.startswith(wanted)
     if is_below or (type(value) is type(wanted) and value == wanted):
         yield path

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""What tools/train.py and tools/test.py have in common."""
+"""Building a runner from the command line, for tools/train.py and tools/test.py."""
 
 import argparse
 import datetime
@@ -14,6 +14,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
 
+from mmrmix.contrib.backbones.initialized_backbone import ensure_initialization
 from mmrmix.contrib.checkpoints.work_dir import check_writable
 
 from .cfg_options import CfgOptions, read_config
@@ -35,19 +36,19 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         action=CfgOptions,
         metavar='KEY=VALUE',
         help='override settings of the config: model.head.omega=0.5 optim_wrapper.optimizer.lr=0.1; '
-        'lists as key="[a,b]" or key=a,b',
+        'write lists as key="[a,b]" or key=a,b',
     )
     parser.add_argument(
-        '--verbose', action='store_true', help='show all of the log on the screen, and tracebacks of all errors'
+        '--verbose', action='store_true', help='show the whole log on the screen, and the traceback of every error'
     )
     parser.add_argument('--no-pin-memory', action='store_true', help='do not copy batches to pinned memory')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='how several processes were started; dist_train.sh and dist_test.sh set it',
+        help='how the processes were started; set by dist_train.sh and dist_test.sh',
     )
-    # torch.distributed.launch passes it; torchrun sets the variable instead.
+    # torch.distributed.launch passes it; torchrun sets an environment variable instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
@@ -55,11 +56,11 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply the shared options.
 
     Args:
-        args (argparse.Namespace): With ``config`` and what
-            :func:`add_common_arguments` adds.
+        args (argparse.Namespace): ``config``, and the options of
+            :func:`add_common_arguments`.
 
     Returns:
-        Config: Ready for further options of the tool.
+        Config: Config that the tool may change further.
 
     Raises:
         ValueError: See :func:`read_config`.
@@ -81,41 +82,42 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def build_runner(cfg: Config, verbose: bool = False) -> Runner:
-    """Build the runner, also for several processes on a machine without GPU.
+    """Build the runner, also for several processes on a machine without a GPU.
 
-    mmengine's launchers select a CUDA device before they look at the backend,
-    so without one the process group (gloo) is made here, and DDP is told to
-    take no device. SyncBN works on GPUs only and becomes BN there.
+    mmengine's launchers select a CUDA device before they look at the backend.
+    Without a GPU, the process group (gloo) is therefore initialised here and
+    DDP gets no device; SyncBN, which needs GPUs, is replaced by BN.
 
     Args:
-        cfg (Config): As :func:`load_config` returns it.
-        verbose (bool): Show all of the log on the screen. Defaults to False:
-            :func:`mmrmix.contrib.cli.screen.is_news`.
+        cfg (Config): Config from :func:`load_config`.
+        verbose (bool): Show the whole log on the screen. Defaults to False,
+            see :func:`mmrmix.contrib.cli.screen.is_news`.
 
     Returns:
-        Runner: Its process group is initialised if the launcher asks for one.
+        Runner: Runner whose process group is initialised if there is a launcher.
 
     Raises:
         OSError: If the work dir cannot be written to.
-        ValueError: For a launcher other than ``'pytorch'`` without a GPU.
+        ValueError: Without a GPU, if the launcher is not ``'pytorch'``.
     """
     check_writable(cfg.work_dir)
     num_replaced = 0
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         num_replaced = _prepare_for_cpus(cfg)
+    ensure_initialization(cfg.get('model'))
     kind = RUNNERS.get(cfg.runner_type) if 'runner_type' in cfg else Runner
     runner = (kind if verbose else quiet(kind)).from_cfg(cfg)
     runner.register_hook(HeaderHook())
     if num_replaced:
         runner.logger.info(
-            'SyncBN needs GPUs: on CPUs it is plain BN, each process with statistics of its own '
+            'SyncBN needs GPUs: on CPUs it is replaced by BN, with separate statistics in each process '
             f'({num_replaced} places in the config).'
         )
     return runner
 
 
 def innermost_dataset(dataloader: ConfigDict) -> ConfigDict:
-    """The data set inside all wrappers (RepeatDataset, …).
+    """Find the data set inside all wrappers (RepeatDataset, …).
 
     Args:
         dataloader (ConfigDict): Config of a data loader.
@@ -131,13 +133,13 @@ def innermost_dataset(dataloader: ConfigDict) -> ConfigDict:
 
 @contextmanager
 def missing_data_explained(cfg: Config) -> Iterator[None]:
-    """Say which data set is missing, and where it belongs, instead of a bare file name.
+    """Say which data set is missing and where it belongs, instead of a bare file name.
 
     Args:
-        cfg (Config): Config of what runs inside.
+        cfg (Config): Config of the data sets.
 
     Returns:
-        ContextManager: For the code that reads the data.
+        ContextManager: Context in which the data is read.
 
     Raises:
         FileNotFoundError: If a file below the ``data_root`` of a data set is
@@ -154,7 +156,7 @@ def missing_data_explained(cfg: Config) -> Iterator[None]:
             if root and error.filename and Path(root).absolute() in Path(error.filename).absolute().parents:
                 raise FileNotFoundError(
                     f'{error.filename} is missing: {name} expects {dataset["type"]} in "{root}". The README beside '
-                    'the config shows the folders and how to get them. Where they lie elsewhere, make a link, or set '
+                    'the config shows the folders and how to get them. If they lie elsewhere, make a link, or set '
                     f'--cfg-options {name}.dataset.data_root=FOLDER, the same for the other loaders, and ann_file of '
                     'the evaluators.'
                 ) from error
@@ -162,7 +164,7 @@ def missing_data_explained(cfg: Config) -> Iterator[None]:
 
 
 def _prepare_for_cpus(cfg: Config) -> int:
-    """Make the process group (gloo) and settings of DDP for CPUs; in how many places SyncBN was replaced."""
+    """Initialise the process group (gloo) and set up DDP for CPUs; returns how often SyncBN was replaced."""
     if cfg.launcher != 'pytorch':
         raise ValueError(
             f'launcher="{cfg.launcher}" needs GPUs and there is none here: use tools/dist_train.sh, which '
@@ -184,7 +186,7 @@ def _prepare_for_cpus(cfg: Config) -> int:
 
 
 def _replace_sync_batchnorm(part: Any) -> int:
-    """Make BN of SyncBN in a part of a config, which DDP refuses on CPUs; in how many places."""
+    """Replace SyncBN, which DDP refuses on CPUs, by BN in a part of a config; returns how often."""
     if isinstance(part, (list, tuple)):
         return sum(map(_replace_sync_batchnorm, part))
     if not isinstance(part, dict):
@@ -196,7 +198,7 @@ def _replace_sync_batchnorm(part: Any) -> int:
 
 
 def _set_mmpretrain_loader_defaults(cfg: Config) -> None:
-    """Loader settings that mmpretrain's tools add to mmpretrain's configs."""
+    """Add the data loader settings that mmpretrain's tools add."""
     for name in DATALOADERS:
         if cfg.get(name):
             defaults = ConfigDict(

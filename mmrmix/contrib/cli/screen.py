@@ -1,12 +1,12 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""What the tools show: a short header, progress, and errors as sentences. The log file has everything."""
+"""What the tools show on the screen: a short header, progress and errors as sentences. The log file has everything."""
 
-import dis
 import logging
 import sys
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Iterator, List, Optional, Type
 
 import torch
@@ -14,9 +14,9 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-OURS = tuple(str(Path(__file__).parents[2] / folder) for folder in ('mmrmix', 'tools', 'examples'))
-# How messages of mmengine and mmpretrain begin that belong into the log file. The warnings are about what mmengine
-# calls itself, and nothing that a user could change. Warnings of torch never come this way.
+OURS = tuple(str(Path(__file__).parents[3] / folder) for folder in ('mmrmix', 'tools', 'lab', 'examples'))
+# First words of messages that only the log file needs. The warnings are about calls inside mmengine, which a user
+# cannot change; torch's warnings never come this way.
 FILE_ONLY = (
     'System environment:',
     'Config:',
@@ -27,30 +27,34 @@ FILE_ONLY = (
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias of "LocalBackend"',
 )
-# Which file is missing, or may not be read or written: these errors say it, whoever raises them.
-OF_FILES = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+# Errors about files are expected, whoever raises them.
+OF_FILES = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, UnpicklingError)
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Whether a message is for the screen as well.
+    """Whether a message is shown on the screen as well as in the log file.
 
     Args:
         record (logging.LogRecord): The message.
 
     Returns:
-        bool: False for what only the log file needs.
+        bool: False for messages that only the log file needs.
     """
     return not record.getMessage().lstrip('\n-').startswith(FILE_ONLY)
 
 
 def quiet(runner: Type[Runner]) -> Type[Runner]:
-    """A runner whose screen shows news only.
+    """Derive a runner that shows only :func:`is_news` on the screen.
+
+    Runners log environment, config and hooks while they are constructed, so
+    the filter has to be there when ``build_logger`` returns; mmengine has no
+    setting for it.
 
     Args:
         runner (type): mmengine's ``Runner``, or one like it.
 
     Returns:
-        type: The same, but for its logger's handler of the screen.
+        type: A subclass of the same name, with a filter on its screen's log handler.
     """
 
     class Quiet(runner):
@@ -66,7 +70,7 @@ def quiet(runner: Type[Runner]) -> Type[Runner]:
 
 
 class HeaderHook(Hook):
-    """Says what runs, before it does: config, data, model, mixing, device and where the log is."""
+    """Logs config, data, model, mixing, device and log file before a run starts."""
 
     priority = 'VERY_HIGH'
 
@@ -80,13 +84,13 @@ class HeaderHook(Hook):
 
 
 def header(runner: Runner) -> List[str]:
-    """Lines about a run.
+    """Describe a run.
 
     Args:
-        runner (Runner): With its loops built.
+        runner (Runner): Its loops are built.
 
     Returns:
-        list[str]: A line each for config, data, model, mixing, device, log.
+        list[str]: One line each for config, data, model, mixing, device, log.
     """
     data = []
     for split in ('train', 'val', 'test'):
@@ -115,48 +119,46 @@ def header(runner: Runner) -> List[str]:
 
 @contextmanager
 def errors_as_sentences(verbose: bool = False) -> Iterator[None]:
-    """End the process with the sentence of an error that is raised on purpose, and no traceback.
+    """End the process with the message of an expected error instead of its traceback.
 
-    Which are those that this package raises itself, and missing files. The
-    traceback goes to the log file where there is one. Also a decorator.
+    Expected are errors that a ``raise`` of this package raises, and missing,
+    protected or unreadable files. The traceback goes to the log file if there
+    is one. Can also be used as a decorator.
 
     Args:
         verbose (bool): Leave all errors as they are. Defaults to False.
 
     Returns:
-        ContextManager: For the code that raises.
+        ContextManager: Context in which errors are caught.
 
     Raises:
-        SystemExit: With the sentence.
+        SystemExit: With the message.
     """
     try:
         yield
     except Exception as error:
-        if verbose or not (isinstance(error, OF_FILES) or is_on_purpose(error)):
+        if verbose or not (isinstance(error, OF_FILES) or is_expected(error)):
             raise
         path = _write_traceback(error)
         sys.exit(f'{error}\nThe traceback is in {path}.' if path else str(error))
 
 
-def is_on_purpose(error: BaseException) -> bool:
-    """Whether a ``raise`` in one of our files has raised an error.
+def is_expected(error: BaseException) -> bool:
+    """Whether the last line of a traceback is a ``raise`` in one of our files.
 
     Args:
-        error (BaseException): As it was caught.
+        error (BaseException): A caught error.
 
     Returns:
-        bool: False for what happened inside a library, or by accident.
+        bool: False for errors of other libraries and for bugs of ours.
     """
-    step = error.__traceback__
-    while step.tb_next is not None:
-        step = step.tb_next
-    code = step.tb_frame.f_code
-    return code.co_filename.startswith(OURS) and dis.opname[code.co_code[step.tb_lasti]] == 'RAISE_VARARGS'
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return last.filename.startswith(OURS) and last.line.startswith('raise ')
 
 
 def _write_traceback(error: BaseException) -> Optional[str]:
-    """Append it to the log file, if there is one; returns its path."""
-    # Asking for the current logger would make one.
+    """Append the traceback to the log file; returns its path, or None if there is no log file."""
+    # Asking for the current logger would create one.
     logger = MMLogger.get_current_instance() if MMLogger._instance_dict else None
     for handler in getattr(logger, 'handlers', []):
         if isinstance(handler, logging.FileHandler):

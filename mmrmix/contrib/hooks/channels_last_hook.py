@@ -1,5 +1,6 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 from typing import Any, Optional, Tuple
+from weakref import WeakSet
 
 import torch
 from mmengine.hooks import Hook
@@ -13,53 +14,46 @@ from mmrmix.registry import HOOKS
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Train and evaluate with images and weights in the channels-last format.
+    """Train and evaluate with images and weights in the channels-last memory format.
 
-    Convolutions on GPUs with tensor cores, and on most CPUs, are faster in
-    it. Images are converted as they come from the loader, as bytes, before
-    they are normalised and mixed, so neither a batch nor the RecursiveMix
-    history exists twice.
+    It makes convolutions faster on GPUs with tensor cores and on most CPUs.
+    Images are converted as they come from the loader, before they are
+    normalized and mixed, so that no batch is stored in two formats.
 
-    It needs nothing else of mmrmix and works in every mmengine project, with
-    one process or several (``MMDistributedDataParallel``).
+    It works in every mmengine project, with one process or several
+    (``MMDistributedDataParallel``).
 
     Example:
         >>> custom_hooks = [dict(type='mmrmix.ChannelsLastHook')]
     """
 
+    def __init__(self) -> None:
+        self._preprocessors = WeakSet()
+
     def before_train(self, runner: Runner) -> None:
-        """Convert the weights, once they are initialised, and every batch from now on.
-
-        Args:
-            runner (Runner): The runner of the process.
-
-        Raises:
-            ValueError: If a wrapper keeps the weights in a form of its own, as
-                FSDP and DeepSpeed do.
-        """
+        """Convert the weights, now that they are initialized, and all batches from now on."""
         convert_weights(runner.model)
         for module in runner.model.modules():
-            if isinstance(module, BaseDataPreprocessor) and _convert_input not in module._forward_pre_hooks.values():
+            if isinstance(module, BaseDataPreprocessor) and module not in self._preprocessors:
                 module.register_forward_pre_hook(_convert_input)
                 module.register_forward_hook(_convert_output)
+                self._preprocessors.add(module)
 
     before_val = before_test = before_train
 
 
 def convert_weights(model: nn.Module) -> None:
-    """Convert weights to channels-last, also those of a model that DDP wraps already.
+    """Convert weights to channels-last, including those of a model that DDP has wrapped.
 
-    Hooks cannot come before the Runner wraps the model, and weights that are
-    converted before they are initialised draw other values. DDP, however, lays
-    out its buckets by the strides that the weights have when it is made, and
-    would write gradients back in another order than it took them. So it makes
-    its buckets again, as after unpickling, for the new strides.
+    Weights must be initialized first, since random values depend on the memory
+    format; by then the Runner has wrapped the model.
 
     Args:
-        model (nn.Module): Changed in place.
+        model (Module): Changed in place.
 
     Raises:
-        ValueError: As above.
+        ValueError: If a wrapper keeps the weights in a form of its own, as
+            FSDP and DeepSpeed do.
     """
     for module in model.modules():
         if is_model_wrapper(module) and not isinstance(module, (DataParallel, DistributedDataParallel)):
@@ -78,7 +72,13 @@ def convert_weights(model: nn.Module) -> None:
 
 
 def _renew_buckets(ddp: DistributedDataParallel) -> None:
-    """Have the buckets made again, in place: optimiser, hooks and strategies may hold the wrapper."""
+    """Rebuild DDP's gradient buckets for the new strides.
+
+    DDP lays out its buckets by the strides that weights have when it is
+    constructed, and would write gradients back in another order. torch offers
+    no public way to rebuild them in the same object, which optimizer, hooks and
+    strategies refer to, so this does what unpickling does.
+    """
     ddp.__setstate__(ddp.__getstate__())
     communication_hooks = list(ddp._comm_hooks)
     ddp._comm_hooks.clear()
@@ -87,7 +87,7 @@ def _renew_buckets(ddp: DistributedDataParallel) -> None:
 
 
 def _convert_input(preprocessor: BaseDataPreprocessor, args: Tuple[Any, ...]) -> Optional[Tuple[Any, ...]]:
-    """Convert a batch that comes as one tensor, on the model's device."""
+    """Convert a batch that is one tensor, on the model's device."""
     data = args[0]
     if not isinstance(data, dict) or not _is_batch(data.get('inputs')):
         return None
@@ -96,7 +96,7 @@ def _convert_input(preprocessor: BaseDataPreprocessor, args: Tuple[Any, ...]) ->
 
 
 def _convert_output(_: BaseDataPreprocessor, __: Tuple[Any, ...], data: Any) -> Any:
-    """Convert a batch that the preprocessor made of a list; others are converted already."""
+    """Convert a batch that the preprocessor has stacked from a list."""
     if isinstance(data, dict) and _is_batch(data.get('inputs')):
         data['inputs'] = data['inputs'].contiguous(memory_format=torch.channels_last)
     return data

@@ -10,18 +10,19 @@ from mmrmix.registry import HOOKS
 
 @HOOKS.register_module()
 class CompileHook(Hook):
-    """Compile what ``torch.compile`` can make faster: the forward pass and its gradient.
+    """Compile the forward pass and its gradient with ``torch.compile``.
 
-    mmengine's ``compile=True`` compiles the whole ``train_step``, optimiser
-    included, which is compiled anew whenever the learning rate changes, up to
-    torch's limit. Here losses and gradients come from compiled code (with DDP,
-    in DDP's buckets); preprocessing, optimiser and evaluation run as they are.
+    mmengine's ``compile=True`` compiles the whole ``train_step`` including the
+    optimizer, and recompiles it whenever the learning rate changes, up to
+    torch's limit. Here only losses and gradients are compiled (with DDP, in
+    DDP's buckets); preprocessing, optimizer and evaluation run eagerly.
 
-    It needs nothing else of mmrmix and works in every mmengine project. The
-    first iteration takes a minute or so.
+    It works in every mmengine project. The first iteration takes about a
+    minute.
 
     Args:
-        **options: Arguments of :func:`torch.compile`, ``mode`` or ``backend``.
+        **options: Arguments of :func:`torch.compile`, such as ``mode`` and
+            ``backend``.
 
     Example:
         >>> custom_hooks = [dict(type='mmrmix.CompileHook')]
@@ -31,16 +32,13 @@ class CompileHook(Hook):
         self.options = options
 
     def before_train(self, runner: Runner) -> None:
-        """Replace the model's ``forward``.
-
-        Args:
-            runner (Runner): The runner of the training process.
-        """
+        """Compile the model's ``forward`` for ``mode='loss'``."""
         forward = runner.model.forward
         compiled = torch.compile(forward, **self.options)
 
         def dispatch(*args, mode: str = 'tensor', **kwargs) -> Any:
             return (compiled if mode == 'loss' else forward)(*args, mode=mode, **kwargs)
 
+        # As mmengine replaces train_step. torch's public Module.compile would compile evaluation, too.
         runner.model.forward = dispatch
-        runner.logger.info('The forward pass is compiled in the first iteration, which takes a while.')
+        runner.logger.info('The first iteration compiles the forward pass, which takes a while.')

@@ -8,15 +8,15 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.utils import get_ori_model
-from torch import Tensor
-from torchvision.utils import make_grid
+from torch import Tensor, nn
+from torchvision.utils import draw_bounding_boxes, make_grid
 
 from mmrmix.history import HistoryBatch, RMHistory
 from mmrmix.link import history_users, link_history
 from mmrmix.registry import HOOKS
 
 # The orange of tools/visualization/browse_mix.py.
-OUTLINE = torch.tensor([255, 127, 14], dtype=torch.uint8)[:, None, None]
+OUTLINE = '#ff7f0e'
 
 
 @HOOKS.register_module()
@@ -90,12 +90,26 @@ class RMVisualizationHook(Hook):
             return
         self._is_due = False
         if is_main_process():
-            preprocessor = get_ori_model(runner.model).data_preprocessor
-            images = batch.inputs[: self.num_images]
-            if getattr(preprocessor, 'mean', None) is not None:
-                images = images * preprocessor.std + preprocessor.mean
+            images = denormalize(batch.inputs[: self.num_images], get_ori_model(runner.model).data_preprocessor)
             grid = draw_grid(images, self._history.boxes[: self.num_images])
             runner.visualizer.add_image('mixed_batch', grid, step=runner.iter + 1)
+
+
+def denormalize(images: Tensor, preprocessor: nn.Module) -> Tensor:
+    """Undo the normalisation of a data preprocessor: x · std + mean.
+
+    Args:
+        images (Tensor): Normalised images, ``(N, C, H, W)``.
+        preprocessor (nn.Module): mmpretrain's ``ClsDataPreprocessor``, or one
+            that extends it.
+
+    Returns:
+        Tensor: Pixels in [0, 255], ``(N, C, H, W)``, with channels in the
+        order that the network sees; ``images`` if nothing was normalised.
+    """
+    if getattr(preprocessor, 'mean', None) is None:
+        return images
+    return images * preprocessor.std + preprocessor.mean
 
 
 def draw_grid(images: Tensor, boxes: Tensor) -> np.ndarray:
@@ -114,9 +128,11 @@ def draw_grid(images: Tensor, boxes: Tensor) -> np.ndarray:
     if images.shape[1] != 3:
         images = images[:, :1].expand(-1, 3, -1, -1)
     images = images.round().clamp(0, 255).to(torch.uint8).cpu()
-    for image, (x1, y1, x2, y2) in zip(images, boxes.int().tolist()):
-        if x1 < x2 and y1 < y2:
-            image[:, y1:y2, [x1, x2 - 1]] = OUTLINE
-            image[:, [y1, y2 - 1], x1:x2] = OUTLINE
-    grid = make_grid(images, nrow=math.ceil(math.sqrt(len(images))), pad_value=255)
+    # torchvision's boxes include their last pixels.
+    boxes = boxes.cpu() - torch.tensor([0, 0, 1, 1])
+    framed = [
+        draw_bounding_boxes(image, box[None], colors=OUTLINE) if (box[:2] <= box[2:]).all() else image
+        for image, box in zip(images, boxes)
+    ]
+    grid = make_grid(framed, nrow=math.ceil(math.sqrt(len(framed))), pad_value=255)
     return grid.permute(1, 2, 0).contiguous().numpy()

@@ -24,7 +24,7 @@ def check_run(runner: Runner) -> None:
     if number > 1:
         raise ValueError(
             f'custom_hooks has {number} RMHistoryHooks, each with a reset of its own: keep one. A config that inherits one '
-            'changes it by --cfg-options custom_hooks.0.reset=None, or lists its hooks anew.'
+            'changes it by --cfg-options custom_hooks.0.reset=None, or lists all of its hooks.'
         )
     heads, augments = history_users(runner.model)
     classes = (getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}).get('classes')

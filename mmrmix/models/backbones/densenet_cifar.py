@@ -8,20 +8,19 @@ from mmrmix.registry import MODELS
 
 
 @MODELS.register_module()
-class DenseNet_CIFAR(DenseNet):  # noqa: N801, the name of mmpretrain's siblings
+class DenseNet_CIFAR(DenseNet):  # noqa: N801, named like mmpretrain's ResNet_CIFAR
     """DenseNet for images of 32×32 pixels (CIFAR).
 
-    Unlike mmpretrain's ``DenseNet``, it starts with a 3×3 convolution of
-    stride 1, with neither normalisation nor pooling behind it, and its
-    transitions have no ReLU, as in the code of the RecursiveMix paper.
+    Differences from mmpretrain's ``DenseNet``, as in the official RecursiveMix
+    code: the stem is a 3×3 convolution of stride 1 without normalization or
+    pooling, and transitions have no ReLU.
 
     Args:
-        arch (str or dict): ``'121'`` or ``'161'`` (the paper's), another of
-            ``DenseNet.arch_settings``, or a dict as there. Defaults to
-            ``'121'``.
-        in_channels (int): Channels of the images. Defaults to 3.
-        **kwargs: Of :class:`mmpretrain.models.DenseNet`; ``memory_efficient``
-            is its gradient checkpointing.
+        arch (str or dict): ``'121'``, ``'161'`` (the paper's), another key of
+            ``DenseNet.arch_settings`` or a dict as there. Defaults to ``'121'``.
+        in_channels (int): Image channels. Defaults to 3.
+        **kwargs: Other arguments of :class:`mmpretrain.models.DenseNet`;
+            ``memory_efficient`` is its gradient checkpointing.
 
     Example:
         >>> backbone = dict(type='mmrmix.DenseNet_CIFAR', arch='161')
@@ -34,13 +33,6 @@ class DenseNet_CIFAR(DenseNet):  # noqa: N801, the name of mmpretrain's siblings
             transition.act = nn.Identity()
 
     def train(self, mode: bool = True) -> nn.Module:
-        """Switch between training and evaluation.
-
-        Args:
-            mode (bool): Training. Defaults to True.
-
-        Returns:
-            nn.Module: The backbone itself, which mmpretrain's forgets.
-        """
+        """Set the mode and return the backbone, as ``nn.Module`` does; mmpretrain's class returns None."""
         super().train(mode)
         return self

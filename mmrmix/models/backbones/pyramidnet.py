@@ -1,70 +1,55 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+from itertools import accumulate
 from typing import Optional, Sequence, Tuple
 
 import torch.nn.functional as F
 import torch.utils.checkpoint
-from mmcv.cnn import build_norm_layer
+from mmcv.cnn import build_norm_layer, is_norm
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmrmix.registry import MODELS
 
 NUM_STAGES = 3
+INIT_CFG = dict(type='Kaiming', layer='Conv2d', mode='fan_out', nonlinearity='relu')
 
 
 class PyramidBlock(nn.Module):
     """Residual block of PyramidNet: basic (3×3, 3×3) or bottleneck (1×1, 3×3, 1×1).
 
-    Normalisation comes first, the first convolution follows it without ReLU,
-    and the last one is normalised, too. The shortcut has no weights: it is
-    averaged where the block strides, and filled up with zero channels.
+    Each convolution is preceded by a normalization, and, except for the first
+    one, a ReLU; the last convolution is followed by a normalization. The
+    shortcut has no weights: it is average-pooled if the block strides, and
+    padded with zero channels.
 
     Args:
         in_channels (int): Input channels.
         width (int): Channels inside the block.
-        stride (int): 1 or 2. Defaults to 1.
-        bottleneck (bool): Whether the block is a bottleneck, with 4 × width
-            output channels, or basic, with width. Defaults to True.
-        norm_cfg (dict): Config of the normalisation layers.
-        with_cp (bool): Compute activations again in the backward pass instead
-            of keeping them. Defaults to False.
+        stride (int): 1 or 2.
+        bottleneck (bool): Whether it outputs 4 × width channels, or width.
+        norm_cfg (dict): Config of the normalization layers.
+        with_cp (bool): Whether to recompute activations in the backward pass.
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        width: int,
-        stride: int = 1,
-        bottleneck: bool = True,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
-        with_cp: bool = False,
+        self, in_channels: int, width: int, stride: int, bottleneck: bool, norm_cfg: dict, with_cp: bool
     ) -> None:
         super().__init__()
         self.stride = stride
         self.with_cp = with_cp
         kernel_sizes = (1, 3, 1) if bottleneck else (3, 3)
         channels = (in_channels, width, width, 4 * width) if bottleneck else (in_channels, width, width)
-        self.out_channels = channels[-1]
-        # The 3×3 convolution strides, the first one where there are two.
-        strides = [stride if i == kernel_sizes.index(3) else 1 for i in range(len(kernel_sizes))]
         self.depth = len(kernel_sizes)
-        for i in range(self.depth):
-            size, padding = kernel_sizes[i], kernel_sizes[i] // 2
+        self.out_channels = channels[-1]
+        for i, size in enumerate(kernel_sizes):
             self.add_module(f'bn{i + 1}', build_norm_layer(norm_cfg, channels[i])[1])
-            conv = nn.Conv2d(channels[i], channels[i + 1], size, strides[i], padding, bias=False)
+            conv_stride = stride if i == kernel_sizes.index(3) else 1  # The first 3×3 convolution strides.
+            conv = nn.Conv2d(channels[i], channels[i + 1], size, conv_stride, size // 2, bias=False)
             self.add_module(f'conv{i + 1}', conv)
-        self.add_module(f'bn{self.depth + 1}', build_norm_layer(norm_cfg, channels[-1])[1])
+        self.add_module(f'bn{self.depth + 1}', build_norm_layer(norm_cfg, self.out_channels)[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the block.
-
-        Args:
-            x (Tensor): ``(N, in_channels, H, W)``.
-
-        Returns:
-            Tensor: ``(N, out_channels, H / stride, W / stride)``, rounded up.
-        """
+        """Map ``(N, in_channels, H, W)`` to ``(N, out_channels, ceil(H / stride), ceil(W / stride))``."""
         if self.with_cp and x.requires_grad:
             return torch.utils.checkpoint.checkpoint(self._forward, x, use_reentrant=False)
         return self._forward(x)
@@ -84,28 +69,20 @@ class PyramidNet(BaseBackbone):
     """PyramidNet for images of 32×32 pixels (CIFAR).
 
     Backbone of `Deep Pyramidal Residual Networks
-    <https://arxiv.org/abs/1610.02915>`_: the width grows from block to block,
-    by α̃ / number of blocks (Eq. 3 there), instead of doubling at each of the
-    three stages.
+    <https://arxiv.org/abs/1610.02915>`_: the width grows by α̃ / number of
+    blocks in every block (Eq. 3 there) instead of doubling in every stage.
 
     Args:
-        depth (int): 9 n + 2 with bottlenecks, 6 n + 2 without: n blocks in each
-            of three stages.
-        alpha (float): Widening factor α̃, the channels that are added over all
-            blocks.
-        bottleneck (bool): Bottleneck blocks instead of basic ones. Defaults
-            to True.
-        in_channels (int): Channels of the images. Defaults to 3.
-        stem_channels (int): Channels behind the first convolution. Defaults
-            to 16.
-        out_indices (Sequence[int]): Stages to output, 0 to 2. The last one is
-            normalised and rectified. Defaults to ``(2, )``.
-        frozen_stages (int): Stages to freeze, with the stem, up to this index;
-            -1 freezes nothing. Defaults to -1.
-        norm_cfg (dict): Config of the normalisation layers.
-        norm_eval (bool): Keep the statistics of BatchNorm. Defaults to False.
-        with_cp (bool): Trade time for memory by gradient checkpointing.
-            Defaults to False.
+        depth (int): 9 n + 2 with bottlenecks, else 6 n + 2, for 3 stages of n blocks.
+        alpha (float): Widening factor α̃, the channels added over all blocks.
+        bottleneck (bool): Bottleneck instead of basic blocks. Defaults to True.
+        in_channels (int): Image channels. Defaults to 3.
+        stem_channels (int): Channels of the stem. Defaults to 16.
+        out_indices (Sequence[int]): Stages to output. Defaults to ``(2, )``.
+        frozen_stages (int): Freeze stem and stages up to this index. Defaults to -1: none.
+        norm_cfg (dict): Config of the normalization layers.
+        norm_eval (bool): Keep normalization in eval mode. Defaults to False.
+        with_cp (bool): Gradient checkpointing. Defaults to False.
         init_cfg (dict or list[dict], optional): Defaults to normal weights of
             variance 2 / (k² · output channels), as published.
 
@@ -129,12 +106,9 @@ class PyramidNet(BaseBackbone):
         norm_cfg: dict = dict(type='BN'),  # noqa: B006
         norm_eval: bool = False,
         with_cp: bool = False,
-        init_cfg: Optional[dict] = (
-            dict(type='Kaiming', layer='Conv2d', mode='fan_out', nonlinearity='relu'),
-            dict(type='Constant', layer='_BatchNorm', val=1),
-        ),
+        init_cfg: Optional[dict] = INIT_CFG,
     ) -> None:
-        super().__init__(init_cfg=list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
+        super().__init__(init_cfg)
         step = 9 if bottleneck else 6
         if depth <= 2 or (depth - 2) % step:
             raise ValueError(
@@ -163,15 +137,7 @@ class PyramidNet(BaseBackbone):
         self._freeze_stages()
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """Compute feature maps.
-
-        Args:
-            x (Tensor): Images, ``(N, in_channels, H, W)``.
-
-        Returns:
-            tuple[Tensor]: One of every stage of ``out_indices``, with strides
-            1, 2 and 4.
-        """
+        """Map images ``(N, in_channels, H, W)`` to a feature map per stage of ``out_indices``; strides 1, 2, 4."""
         x = self.bn1(self.conv1(x))
         outs = []
         for stage in range(NUM_STAGES):
@@ -181,19 +147,12 @@ class PyramidNet(BaseBackbone):
         return tuple(outs)
 
     def train(self, mode: bool = True) -> nn.Module:
-        """Switch between training and evaluation; frozen parts stay frozen.
-
-        Args:
-            mode (bool): Training. Defaults to True.
-
-        Returns:
-            nn.Module: The backbone itself.
-        """
+        """Set the mode and return the backbone; frozen stages stay in eval mode."""
         super().train(mode)
         self._freeze_stages()
         if mode and self.norm_eval:
             for module in self.modules():
-                if isinstance(module, _BatchNorm):
+                if is_norm(module):
                     module.eval()
         return self
 
@@ -207,7 +166,7 @@ class PyramidNet(BaseBackbone):
 
 
 def pyramid_widths(stem_channels: int, alpha: float, num_blocks: int) -> Tuple[int, ...]:
-    r"""Widths of all blocks (Eq. 3 of the PyramidNet paper, with rounding).
+    r"""Compute the widths of all blocks (Eq. 3 of the PyramidNet paper, with rounding).
 
     .. math::
         D_k = \text{round}(D_0 + k \tilde\alpha / N)
@@ -220,9 +179,7 @@ def pyramid_widths(stem_channels: int, alpha: float, num_blocks: int) -> Tuple[i
     Returns:
         tuple[int]: D_1 to D_N; D_N = D_0 + α̃.
     """
-    widths, width = [], float(stem_channels)
-    for _ in range(num_blocks):
-        # Summed up as published: rounding depends on it.
-        width += alpha / num_blocks
-        widths.append(round(width))
-    return tuple(widths)
+    # Accumulated as in the published code: rounding depends on it.
+    return tuple(round(width) for width in accumulate([alpha / num_blocks] * num_blocks, initial=float(stem_channels)))[
+        1:
+    ]

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from mmrmix.prepare_config import CLASSIFIERS_ONLY
+from mmrmix.placement import CLASSIFIERS_ONLY
 from mmrmix.registry import MODELS
 
 from .recursive_mix import RecursiveMix

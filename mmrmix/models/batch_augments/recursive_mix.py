@@ -114,6 +114,7 @@ class RecursiveMix:
         image_size = inputs.shape[-2:]
         generator = self.history.generator()
         box = sample_box(generator, image_size, self.alpha)
+        area_ratio = box_area_ratio(box, image_size)
         order = None
         if self.with_history:
             source = self.history.recall(inputs, scores)
@@ -122,7 +123,7 @@ class RecursiveMix:
             source = HistoryBatch(inputs, scores[order], scores, scores.new_ones(len(scores), dtype=torch.bool))
 
         # One transfer brings all numbers that the device has to know: (N, 5).
-        geometry = torch.tensor([*box, box_area_ratio(box, image_size)], dtype=torch.float32)
+        geometry = torch.tensor([*box, area_ratio], dtype=torch.float32)
         geometry = _to_device(geometry, inputs.device) * source.is_finite[:, None]
         boxes, area_ratios = geometry[:, :4], geometry[:, 4].contiguous()
 

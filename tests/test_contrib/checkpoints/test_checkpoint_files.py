@@ -79,8 +79,8 @@ class TestAtomicLocalBackend:
             backend.put(b'second', path)
         assert error.value.errno == 28
         assert error.value.strerror == (
-            f'{path} could not be written (No space left on device). What was saved before is whole: once there is '
-            'room, resume from it.'
+            f'{path} could not be written (No space left on device). Earlier checkpoints are intact: free some '
+            'space and resume from the last one.'
         )
         assert path.read_bytes() == b'first'
         assert list(tmp_path.iterdir()) == [path]
@@ -190,7 +190,9 @@ class TestFindIntactCheckpoint:
     def test_note(self, work_dir, content):
         """Killed while mmengine rewrote it, or before it wrote the first."""
         note(work_dir, '') if content == '' else (work_dir / 'last_checkpoint').unlink()
-        text = f'{work_dir} has no last_checkpoint, or an empty one: resuming from {work_dir}/epoch_12.pth instead.'
+        text = (
+            f'{work_dir} has no last_checkpoint file, or an empty one: resuming from {work_dir}/epoch_12.pth instead.'
+        )
         assert self.find(work_dir) == ('epoch_12.pth', [text])
         for path in work_dir.glob('epoch_*'):
             path.unlink()

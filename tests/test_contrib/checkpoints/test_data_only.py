@@ -96,8 +96,8 @@ def test_trust(tmp_path, monkeypatch):
     path = tmp_path / 'a.pth'
     torch.save(dict(args=argparse.Namespace(lr=0.5)), path)
     text = (
-        f'{path} holds more than data (argparse.Namespace), and loading it could run code that it brings along. If you '
-        'know where it comes from and trust it, set TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 in the environment.'
+        f'{path} holds more than data (argparse.Namespace), and loading it could run code that it contains. If you trust '
+        'its source, set TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 in the environment.'
     )
     with pytest.raises(pickle.UnpicklingError) as error:
         load_data(path)

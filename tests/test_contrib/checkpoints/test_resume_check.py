@@ -8,7 +8,7 @@ from tests.helpers.checkpoints import load, saved_run
 from tests.helpers.resuming import settings_for
 from tests.helpers.runner import train
 
-START = r'start a new training from its weights: without --resume, --cfg-options load_from=\S*iter_5\.pth\.$'
+START = r'start a new run from its weights: without --resume, --cfg-options load_from=\S*iter_5\.pth\.$'
 MOMENTUM = dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9))
 HEAD = dict(type='mmrmix.RMHead', num_classes=10, in_channels=8)
 ADAM = dict(optimizer=dict(type='AdamW', lr=0.001))
@@ -55,7 +55,7 @@ def resume(tmp_path, path, **settings):
     ids=['classes', 'no branch', 'another optimiser', 'other groups', 'schedulers'],
 )
 def test_another_config(tmp_path, saved, changes, message):
-    text = rf'iter_5\.pth does not fit this training, and nothing was loaded: .*{message}.*Resume with the config .*'
+    text = rf'iter_5\.pth does not match this run, and nothing was loaded: .*{message}.*Resume with the config .*'
     with pytest.raises(RuntimeError, match=text + START):
         resume(tmp_path, saved, **changes)
     assert not list(tmp_path.glob('*.pth'))

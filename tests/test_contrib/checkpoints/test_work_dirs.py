@@ -85,7 +85,7 @@ class TestLock:
         """The second is refused, with the first one's number; it goes on once that is killed."""
         runner = build_runner(tmp_path, epochs=1, **{'default_hooks': settings_for('epochs')['default_hooks']})
         message = (
-            rf'^Another training writes to {tmp_path} \(process {occupant.pid} on \S+\): wait for it or end it, or '
+            rf'^Another run writes to {tmp_path} \(process {occupant.pid} on \S+\): wait for it or stop it, or '
             r'choose another --work-dir\.$'
         )
         with pytest.raises(RuntimeError, match=message):
@@ -136,5 +136,5 @@ def test_work_dir_that_cannot_be_written_to(tmp_path):
     path = tmp_path / 'file/run'
     with pytest.raises(OSError) as error:
         launch.build_runner(Config(dict(work_dir=str(path), launcher='none')))
-    text = f'The work dir {path} cannot be written to (Not a directory): choose one with --work-dir.'
+    text = f'The work dir {path} is not writable (Not a directory): choose another one with --work-dir.'
     assert error.value.strerror == text

@@ -13,7 +13,7 @@ from tests.helpers.paths import DEMO, ROOT
 from tests.helpers.processes import load_script
 
 COCO = ROOT / 'configs/detection/atss/atss_resnet50_8xb2-1x_coco.py'
-VARIABLE = 'is a variable of the config file, which has been read by now.'
+VARIABLE = 'is a variable of the config file, which has already been read.'
 ROOTS = 'Set {} instead.'.format(', '.join(f'{name}_dataloader.dataset.data_root' for name in ('test', 'train', 'val')))
 
 

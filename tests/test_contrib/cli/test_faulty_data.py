@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_read_is_named(split, name, content, reason, flags
     with pytest.raises(RuntimeError) as error:
         flagship(split, source)[0]
     assert str(error.value).startswith(f'{tmp_path}/a/{name} cannot be loaded: ') and reason in str(error.value)
-    assert str(error.value).endswith('. Replace it, or take it out of the data set.')
+    assert str(error.value).endswith('. Replace it or remove it from the data set.')
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])

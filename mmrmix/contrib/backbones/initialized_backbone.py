@@ -4,8 +4,9 @@ from typing import Any, Optional, Union
 
 from mmengine.model import BaseModule
 
-from mmrmix.models.pretrained_backbone import PretrainedBackbone
 from mmrmix.registry import MODELS
+
+from .pretrained_backbone import PretrainedBackbone
 
 PRETRAINED = ('mmrmix.PretrainedBackbone', PretrainedBackbone)
 NAME = 'mmrmix.InitializedBackbone'
@@ -13,20 +14,17 @@ NAME = 'mmrmix.InitializedBackbone'
 
 @MODELS.register_module(name='InitializedBackbone')
 def initialized_backbone(network: Union[str, type], init_cfg: Optional[dict] = None, **kwargs) -> BaseModule:
-    """A backbone whose ``init_cfg`` does what it says, whatever its class makes of it.
+    """Build a backbone that mmengine initializes according to its ``init_cfg``.
 
-    mmengine initialises a module as its ``init_cfg`` tells. Some classes have a
-    method of their own that reads nothing but the checkpoint's name, takes what
-    fits and trains the rest from scratch, with a warning or none
-    (SwinTransformer, PVT, PIDNet). Here mmengine's method has its way.
-    State-dict keys are those of the network.
+    Some classes (SwinTransformer, PVT, PIDNet) override ``init_weights``, read
+    only the checkpoint's name, load whatever matches and train the rest from
+    scratch. State-dict keys are those of the network.
 
     Args:
-        network (str or type): What to build, as ``type`` of a config:
-            ``'mmdet.SwinTransformer'``.
-        init_cfg (dict, optional): How to initialise the weights. Defaults to
-            None: as the class does it.
-        **kwargs: Of the network.
+        network (str or type): ``type`` of the backbone, ``'mmdet.SwinTransformer'``.
+        init_cfg (dict, optional): Initialization of the weights. Defaults to
+            None: the class's own.
+        **kwargs: Other arguments of the network.
 
     Returns:
         BaseModule: The network.
@@ -39,40 +37,25 @@ def initialized_backbone(network: Union[str, type], init_cfg: Optional[dict] = N
     if init_cfg is None:
         return MODELS.build(dict(type=network, **kwargs))
     backbone = MODELS.build(dict(type=network, init_cfg=init_cfg, **kwargs))
-    # Unlike a bound method, it is found again after pickling.
+    # mmengine calls this method and offers no other way around an override. Unlike a bound method, a partial
+    # follows the backbone through copies and pickles.
     backbone.init_weights = partial(BaseModule.init_weights, backbone)
     return backbone
 
 
 @MODELS.register_module(name='PyramidVisionTransformerV2')
 def pyramid_vision_transformer_v2(init_cfg: Optional[dict] = None, **kwargs) -> BaseModule:
-    """PVTv2 of mmdetection, with an ``init_cfg`` that works as in every other backbone.
-
-    Args:
-        init_cfg (dict, optional): How to initialise the weights. Defaults to
-            None: from scratch, as mmdetection does.
-        **kwargs: Of ``PyramidVisionTransformerV2``. PVTv2-B1 has
-            ``embed_dims=64, num_layers=[2, 2, 2, 2]``.
-
-    Returns:
-        BaseModule: The backbone: images (N, 3, H, W) to a list of maps of
-        strides 4, 8, 16, 32 (PVTv2-B1: 64, 128, 320, 512 channels).
-    """
+    """Build mmdetection's PVTv2 by :func:`initialized_backbone`; B1: ``embed_dims=64, num_layers=[2, 2, 2, 2]``."""
     return initialized_backbone('mmdet.PyramidVisionTransformerV2', init_cfg, **kwargs)
 
 
 def ensure_initialization(part: Any) -> None:
-    """Make an ``InitializedBackbone`` of whatever is to start from a ``PretrainedBackbone``.
-
-    Args:
-        part (Any): Config of a model, or a part of it; changed in place.
-    """
+    """Turn backbones with ``PretrainedBackbone`` in a config (changed in place) into ``InitializedBackbone``."""
     if isinstance(part, (list, tuple)):
         for item in part:
             ensure_initialization(item)
     elif isinstance(part, dict):
-        for value in part.values():
-            ensure_initialization(value)
+        ensure_initialization([*part.values()])
         init_cfg = part.get('init_cfg')
         if isinstance(init_cfg, dict) and init_cfg.get('type') in PRETRAINED and part['type'] != NAME:
             part.update(type=NAME, network=part['type'])

@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 from mmrmix import config_path
-from mmrmix.prepare_config import check_placement
+from mmrmix.placement import check_placement
 
 RM = dict(type='mmrmix.RecursiveMix', alpha=0.3)
 

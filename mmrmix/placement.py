@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""What a config needs before a runner is built from it; every tool does this."""
+"""RecursiveMix at a place of a config where no library reads it, or in a form that none does."""
 
 from mmengine.config import Config
 
@@ -37,19 +37,3 @@ def check_placement(cfg: Config) -> None:
             raise ValueError(CLASSIFIERS_ONLY.format(where=where, library=library))
         if not isinstance(given, dict) or 'augments' not in given:
             raise ValueError(FORM.format(where=where, given=given))
-
-
-def prepare_config(cfg: Config) -> None:
-    """Check where RecursiveMix is, and make sure that backbones start from all weights of their checkpoint.
-
-    Args:
-        cfg (Config): A whole config, changed in place: see
-            :func:`mmrmix.models.backbones.initialized_backbone.ensure_initialization`.
-
-    Raises:
-        ValueError: See :func:`check_placement`.
-    """
-    from .models.backbones.initialized_backbone import ensure_initialization
-
-    check_placement(cfg)
-    ensure_initialization(cfg.get('model'))

@@ -3,37 +3,30 @@ from typing import Dict, List, Mapping
 
 from mmengine.logging import print_log
 from mmengine.model.weight_init import PretrainedInit, update_init_info
-from mmengine.runner.checkpoint import _load_checkpoint
+from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from mmrmix.registry import WEIGHT_INITIALIZERS
 
 PREFIX = 'backbone.'
-# Of ``torchvision://`` models and of PVT's own files, which have no prefix.
+# Of ``torchvision://`` models and of the PVT authors' files, whose backbones have no prefix.
 CLASSIFIERS = ('fc.', 'head.')
 
 
 @WEIGHT_INITIALIZERS.register_module()
 class PretrainedBackbone(PretrainedInit):
-    """Initialise a backbone with *all* weights of a checkpoint, or stop.
+    """Initialize a backbone with *all* weights of a checkpoint, or raise an error.
 
-    mmengine's ``Pretrained`` takes what fits and warns about the rest, so that
-    a detector may train for days on a backbone that was initialised in part.
-    Here every parameter and buffer of the backbone must be in the file with
-    its shape, and every weight of the file's backbone must be in the model,
-    and nothing that is initialised later touches them.
+    mmengine's ``Pretrained`` loads whatever matches and warns about the rest,
+    so that a detector may train for days on a partially initialized backbone.
 
-    Some classes read nothing of ``init_cfg`` but the checkpoint's name and
-    never come here: SwinTransformer, PVT, PVTv2 and PIDNet of mmdetection and
-    mmsegmentation. For them write ``type='mmrmix.InitializedBackbone'``
-    (:func:`~mmrmix.models.initialized_backbone`); the tools of this package
-    do so by themselves.
+    Some classes of mmdetection and mmsegmentation bypass it; our tools wrap
+    them in :func:`~mmrmix.contrib.initialized_backbone`.
 
     Args:
-        checkpoint (str): Path or URL of a checkpoint of this package, of
-            mmpretrain, mmdet or mmseg (the weights below ``backbone.`` count;
-            neck, head and history are left alone), ``torchvision://resnet50``
-            or the like, or a file of PVT's authors.
+        checkpoint (str): Path or URL of a checkpoint of an mm package (only
+            weights under ``backbone.`` are used), ``torchvision://resnet50`` or
+            the like, or a file of the PVT authors.
 
     Example:
         >>> backbone = dict(type='ResNet', depth=50, init_cfg=dict(
@@ -44,67 +37,49 @@ class PretrainedBackbone(PretrainedInit):
         super().__init__(checkpoint)
 
     def __call__(self, module: nn.Module) -> None:
-        """Load the weights.
-
-        Args:
-            module (nn.Module): The backbone.
+        """Load the weights into a backbone (Module).
 
         Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the weights do not fit, or other initialisations
-                stand beside this one; the module is as it was.
+            FileNotFoundError: If the checkpoint does not exist.
+            ValueError: If weights mismatch or ``init_cfg`` has other entries.
         """
-        init_cfg = getattr(module, 'init_cfg', None)
+        name, init_cfg = type(module).__name__, getattr(module, 'init_cfg', None)
         if isinstance(init_cfg, (list, tuple)) and len(init_cfg) > 1:
             raise ValueError(
-                f'init_cfg of {type(module).__name__} has {len(init_cfg)} entries. PretrainedBackbone initialises every '
-                'weight: write init_cfg=dict(type="mmrmix.PretrainedBackbone", checkpoint=PATH) alone.'
+                f'init_cfg of {name} has {len(init_cfg)} entries. PretrainedBackbone initializes every weight: write '
+                'init_cfg=dict(type="mmrmix.PretrainedBackbone", checkpoint=PATH) alone.'
             )
         try:
-            state_dict = backbone_weights(_load_checkpoint(self.checkpoint, map_location=self.map_location))
+            checkpoint = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location)
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f'The backbone is to start from {self.checkpoint}, which does not exist. Pretrain it, or name another '
                 'checkpoint: --cfg-options model.backbone.init_cfg.checkpoint=PATH (to start from scratch: '
                 'model.backbone.init_cfg=None).'
             ) from error
+        state_dict = backbone_weights(checkpoint)
         problems = mismatches(module.state_dict(), state_dict)
         if problems:
             raise ValueError(
-                f'{self.checkpoint} does not fit the backbone {type(module).__name__}: {"; ".join(problems)}. Nothing '
-                'was loaded. Compare the backbone of the pretraining config with this one: type, depth, stem, widths.'
+                f'{self.checkpoint} does not fit the backbone {name}: {"; ".join(problems)}. Nothing was loaded. '
+                'Compare the backbone of the pretraining config with this one: type, depth, stem, widths.'
             )
-        # What may lack are BatchNorm's counters, which old files do not have.
+        # Old files lack BatchNorm's counters.
         module.load_state_dict(state_dict, strict=False)
-        _keep_weights(module, self.checkpoint)
-        if hasattr(module, '_params_init_info'):  # What mmengine logs of every weight.
-            update_init_info(module, init_info=self._get_init_info())
+        # mmengine initializes the children next, unless they are marked; classes that override init_weights spare
+        # the weights only if init_cfg is of mmengine's type.
+        for part in (module, *module.children()):
+            if hasattr(part, 'init_weights'):
+                part.is_init = True
+        module.init_cfg = dict(type='Pretrained', checkpoint=self.checkpoint)
+        # mmengine's initializers log under this private name and offer no public test for it.
+        if hasattr(module, '_params_init_info'):
+            update_init_info(module, f'PretrainedBackbone: load from {self.checkpoint}')
         print_log(f'Backbone: all {len(state_dict)} tensors of {self.checkpoint} loaded, none missing.', 'current')
 
 
-def _keep_weights(module: nn.Module, checkpoint: str) -> None:
-    """Tell all who would initialise after this that it is done.
-
-    mmengine initialises children after their parent; they are marked as
-    initialised. Classes that have a method of their own leave weights alone
-    where ``init_cfg`` is of mmengine's type ``Pretrained``.
-    """
-    for part in (module, *module.children()):
-        if hasattr(part, 'init_weights'):
-            part.is_init = True
-    if hasattr(module, 'init_cfg'):
-        module.init_cfg = dict(type='Pretrained', checkpoint=checkpoint)
-
-
 def backbone_weights(checkpoint: Mapping) -> Dict[str, Tensor]:
-    """The backbone's part of a checkpoint, under the backbone's own names.
-
-    Args:
-        checkpoint (Mapping): As mmengine, torchvision or PVT's authors save it.
-
-    Returns:
-        dict[str, Tensor]: Without prefix; empty if there is no backbone.
-    """
+    """Extract the backbone's weights, without prefix, from a checkpoint of mmengine, torchvision or PVT's authors."""
     state_dict = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
     if any(name.startswith(PREFIX) for name in state_dict):
         return {name[len(PREFIX) :]: value for name, value in state_dict.items() if name.startswith(PREFIX)}
@@ -117,15 +92,14 @@ def backbone_weights(checkpoint: Mapping) -> Dict[str, Tensor]:
 
 
 def mismatches(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> List[str]:
-    """Why weights do not fit a module.
+    """Describe how weights differ from those of a module; old files may lack BatchNorm's ``num_batches_tracked``.
 
     Args:
         expected (Mapping[str, Tensor]): State of the module.
-        given (Mapping[str, Tensor]): State from a checkpoint.
+        given (Mapping[str, Tensor]): State in the checkpoint.
 
     Returns:
-        list[str]: Phrases; empty if everything fits. Old files lack
-        BatchNorm's ``num_batches_tracked``, which is no reason.
+        list[str]: Phrases; empty if everything matches.
     """
     if not given:
         return ['it has no backbone weights at all (a head alone?)']

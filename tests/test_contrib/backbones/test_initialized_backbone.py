@@ -10,10 +10,9 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from mmrmix.contrib import PretrainedBackbone
+from mmrmix.contrib.backbones.initialized_backbone import ensure_initialization
 from mmrmix.contrib.cli.launch import build_runner
-from mmrmix.models import PretrainedBackbone
-from mmrmix.models.backbones.initialized_backbone import ensure_initialization
-from mmrmix.prepare_config import prepare_config
 from tests.helpers.backbones import BACKBONES, NEVER_ASK, QUICK
 from tests.helpers.runner import config_of_a_run
 
@@ -86,7 +85,6 @@ def test_our_tools(runner_type, tmp_path):
     # No epoch is trained.
     cfg = Config(config_of_a_run(tmp_path, epochs=0, runner_type=runner_type, launcher='none', env_cfg=dict()))
     cfg.model.backbone = dict(network, init_cfg=dict(type='mmrmix.PretrainedBackbone', checkpoint=path))
-    prepare_config(cfg)
     runner = build_runner(cfg)
     runner.train()
     assert differing(runner.model.backbone, weights) == []
@@ -126,7 +124,7 @@ def test_other_initialisations_beside_it(tmp_path):
     with pytest.raises(ValueError) as caught:
         initialised(dict(network, init_cfg=init_cfg))
     assert str(caught.value) == (
-        'init_cfg of ResNet_CIFAR has 2 entries. PretrainedBackbone initialises every weight: write '
+        'init_cfg of ResNet_CIFAR has 2 entries. PretrainedBackbone initializes every weight: write '
         'init_cfg=dict(type="mmrmix.PretrainedBackbone", checkpoint=PATH) alone.'
     )
 

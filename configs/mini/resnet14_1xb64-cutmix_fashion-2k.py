@@ -1,4 +1,0 @@
-# Table 3 at a size for CPUs: ResNet-14 on 2,000 images, CutMix of every other batch, as on CIFAR.
-_base_ = ['resnet14_1xb64-baseline_fashion-2k.py']
-
-model = dict(train_cfg=dict(augments=dict(type='CutMix', alpha=1.0), probs=0.5))
