@@ -2,8 +2,9 @@
 """Every public name has a docstring; arguments, returns and errors are in it where they need explaining.
 
 They do of a class that is constructed with arguments, and of a function that
-takes or returns tensors or has three or more arguments. A hook's
-``before_…`` and ``after_…`` have the arguments that mmengine gives them.
+takes or returns tensors or has three or more arguments; a sentence with the
+shape will do for a single one. A hook's ``before_…`` and ``after_…`` have the
+arguments that mmengine gives them.
 """
 
 import ast
@@ -35,7 +36,7 @@ def documented_arguments(node):
     return [*names, *([f'**{node.args.kwarg.arg}'] if node.args.kwarg else [])]
 
 
-def needs_explaining(node):
+def needs_explaining(node, text):
     if node.name == '__init__':
         return True
     if node.name.startswith(('before_', 'after_')):
@@ -45,7 +46,8 @@ def needs_explaining(node):
     types = ' '.join(ast.unparse(annotation) for annotation in annotations if annotation)
     # Tensors by name are somebody's state: there is no one shape to tell.
     has_tensors = 'Tensor' in types.replace('Dict[str, Tensor]', '')
-    return has_tensors or len(documented_arguments(node)) >= 3
+    number = len(documented_arguments(node))
+    return number >= 3 or (has_tensors and not (number <= 1 and '``(' in text))
 
 
 def raised(node):
@@ -61,11 +63,14 @@ def problems(name, node, owner):
     text = ast.get_docstring(owner if node.name == '__init__' else node) or ''
     if not text:
         return [f'{name}: no docstring']
-    if isinstance(node, ast.ClassDef) or not needs_explaining(node):
+    if isinstance(node, ast.ClassDef) or not needs_explaining(node, text):
         return []
     decorators = {getattr(decorator, 'id', getattr(decorator, 'attr', '')) for decorator in node.decorator_list}
-    found = [f'{name}: argument {argument}' for argument in documented_arguments(node)
-             if not decorators & {'setter'} and f'{argument} (' not in text and f'{argument}:' not in text]  # fmt: skip
+    found = [
+        f'{name}: argument {argument}'
+        for argument in documented_arguments(node)
+        if not decorators & {'setter'} and not any(f'{argument}{end}' in text for end in (' (', ':', '``'))
+    ]
     returns = node.returns is not None and not (isinstance(node.returns, ast.Constant) and node.returns.value is None)
     if returns and 'Returns:' not in text and not decorators & {'property', 'cached_property'}:
         found.append(f'{name}: Returns')
