@@ -14,15 +14,7 @@ FORM = (
 
 
 def check_placement(cfg: Config) -> None:
-    """Look for RecursiveMix where it has no effect, or an error of another name.
-
-    Args:
-        cfg (Config): A whole config.
-
-    Raises:
-        ValueError: If RecursiveMix is in a detector or segmentor, or in
-            another form than mmpretrain's.
-    """
+    """Stop if RecursiveMix is in a detector or segmentor, or in another form than mmpretrain's."""
     model = cfg.get('model') or {}
     library = model.get('_scope_') or cfg.get('default_scope') or 'mmengine'
     places = {

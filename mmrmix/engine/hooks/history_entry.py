@@ -25,16 +25,10 @@ def unpack(packed: Optional[Dict[str, Tensor]], device: torch.device) -> Optiona
 
 
 def gather(batch: Optional[HistoryBatch]) -> Optional[List[Optional[Dict[str, Tensor]]]]:
-    """Bring the packed batches of all processes to the main one. A collective.
+    """Bring the packed batches of all processes to the main one, by rank; None in the others. A collective.
 
     One after the other, so that never more than one of them takes up memory
     of a device; gathering would take that of all.
-
-    Args:
-        batch (HistoryBatch, optional): That of this process.
-
-    Returns:
-        list or None: By rank, in the main process; None in the others.
     """
     packed = []
     for rank in range(get_world_size()):
@@ -48,13 +42,6 @@ def check_history_entry(entry: Any, source: str) -> None:
     """Stop at a history that would crash the first step, or be mixed in as garbage.
 
     Every process checks the histories of all, so that all of them stop.
-
-    Args:
-        entry (Any): As it was read.
-        source (str): The checkpoint, for messages.
-
-    Raises:
-        ValueError: If the entry is none of this format.
     """
     problem = _problem(entry)
     if problem:

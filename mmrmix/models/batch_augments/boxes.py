@@ -42,14 +42,6 @@ def sample_box(generator: np.random.Generator, image_size: Tuple[int, int], alph
 
 
 def box_area_ratio(box: Box, image_size: Tuple[int, int]) -> float:
-    """λ after clipping: the share of the image that a box covers.
-
-    Args:
-        box (tuple[int, int, int, int]): (x1, y1, x2, y2) in pixels.
-        image_size (tuple[int, int]): Height and width in pixels.
-
-    Returns:
-        float: In [0, 1].
-    """
+    """λ after clipping: the share in [0, 1] of an image (height, width) that a box (x1, y1, x2, y2) covers."""
     x1, y1, x2, y2 = box
     return (x2 - x1) * (y2 - y1) / (image_size[0] * image_size[1])

@@ -130,18 +130,7 @@ class RMHead(LinearClsHead):
             )
 
     def pre_logits(self, feats: Tuple[Tensor]) -> Tensor:
-        """Global average pooling of the last feature map.
-
-        Args:
-            feats (tuple[Tensor]): Feature maps; the last one counts,
-                ``(N, C, h, w)``.
-
-        Returns:
-            Tensor: ``(N, C)``.
-
-        Raises:
-            ValueError: If the last feature is no map.
-        """
+        """Global average pooling of the last feature map ``(N, C, h, w)`` to ``(N, C)``."""
         return F.adaptive_avg_pool2d(self._feature_map(feats), 1).flatten(1)
 
     @_compilable
@@ -226,18 +215,7 @@ class RMHead(LinearClsHead):
         return head._get_predictions(self, cls_score, data_samples)
 
     def forward(self, feats: Tuple[Tensor]) -> Tensor:
-        """Class scores before softmax.
-
-        Args:
-            feats (tuple[Tensor]): Feature maps; the last one counts,
-                ``(N, C, h, w)``.
-
-        Returns:
-            Tensor: ``(N, K)``.
-
-        Raises:
-            ValueError: If the last feature is no map.
-        """
+        """Logits ``(N, K)`` of the last feature map ``(N, C, h, w)``."""
         return self.fc(self.pre_logits(feats))
 
     def _feature_map(self, feats: Tuple[Tensor]) -> Tensor:
