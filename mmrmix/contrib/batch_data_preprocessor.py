@@ -19,7 +19,7 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
     normalisation, as the transforms ``RandomCrop(crop_size=H,
     padding=crop_padding)`` and ``RandomFlip(prob=flip_prob)`` do. Batches may
     come from any classification data set with equally large images. Labels
-    that come as one :class:`mmrmix.contrib.batches.LabelBatch`, as
+    that come as one :class:`mmrmix.contrib.LabelBatch`, as
     :class:`mmrmix.contrib.WholeBatches` brings them, stay one.
 
     Args:
