@@ -26,7 +26,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, NamedTuple
 
 import mmengine
 import torch
@@ -96,36 +96,54 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+class Plan(NamedTuple):
+    """Everything that a command line selects."""
+
+    experiments: Dict[str, Experiment]
+    measurements: Dict[str, Measurement]
+    runs: List[Run]
+
+
 def all_runs(experiments: Dict[str, Experiment], args: argparse.Namespace) -> List[Run]:
     """All runs of the experiments."""
     return runs_of(experiments, range(args.seeds), args.out, args.gpus_per_run, tuple(args.cfg_options))
 
 
-def show_plan(
-    experiments: Dict[str, Experiment],
-    measurements: Dict[str, Measurement],
-    runs: List[Run],
-    args: argparse.Namespace,
-) -> None:
+def make_plan(args: argparse.Namespace) -> Plan:
+    """Select experiments, measurements and runs.
+
+    Raises:
+        ValueError: If there is no such group, row or setting.
+    """
+    names = args.experiments or NAMES
+    experiments = {name: value for name, value in SCALES[args.scale].items() if name in names}
+    measurements = {name: value for name, value in MEASUREMENTS[args.scale].items() if name in names}
+    experiments = select(experiments, args.groups, args.rows)
+    runs = all_runs(experiments, args)
+    if args.cfg_options:
+        for run in runs:
+            load(run.recipe.config, run.recipe.options + run.extra)
+    return Plan(experiments, measurements, runs)
+
+
+def show_plan(plan: Plan, args: argparse.Namespace) -> None:
     """Print runs, progress and time left of each experiment."""
     table = Table('experiment', 'runs', 'done', 'started', 'to do', 'time left')
-    minutes = estimates(runs)
-    for name, experiment in experiments.items():
+    minutes = estimates(plan.runs)
+    for name, experiment in plan.experiments.items():
         wanted = all_runs({name: experiment}, args)
         states = [run.state() for run in wanted]
         left = minutes_left(wanted, args.jobs, minutes)
         counts = [len(states), states.count('done'), states.count('started'), states.count('new')]
         table.add_row(f'{name}  {experiment.title}', *map(str, counts), duration(left))
-    for name, measurement in measurements.items():
+    for name, measurement in plan.measurements.items():
         is_done = measurement.is_done(args.out / name)
         left = duration(0 if is_done else measurement.minutes)
         table.add_row(f'{name}  {measurement.title}', '1', str(int(is_done)), '0', str(int(not is_done)), left)
     console = Console()
     console.print(table)
-    left = minutes_left(runs, args.jobs, minutes)
-    console.print(
-        f'{len(runs)} runs in all (experiments share some), {args.jobs} processes at once: {duration(left)} left.'
-    )
+    left = duration(minutes_left(plan.runs, args.jobs, minutes))
+    console.print(f'{len(plan.runs)} runs in all (experiments share some), {args.jobs} processes at once: {left} left.')
 
 
 def check(runs: List[Run], args: argparse.Namespace) -> None:
@@ -183,63 +201,52 @@ def command(args: argparse.Namespace) -> str:
     return shlex.join(parts)
 
 
-def report(
-    experiments: Dict[str, Experiment],
-    measurements: Dict[str, Measurement],
-    runs: List[Run],
-    args: argparse.Namespace,
-) -> None:
+def report(plan: Plan, args: argparse.Namespace) -> None:
     """Collect the complete runs and write the report."""
-    done = sum(run.state() == 'done' for run in runs)
+    done = f'{sum(run.state() == "done" for run in plan.runs)} of {len(plan.runs)}'
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f'{os.cpu_count()} CPU cores'
     content = dict(
         title=f'RecursiveMix, experiments of the paper at the scale "{args.scale}"',
         facts={
-            'runs': f'{done} of {len(runs)} complete, seeds 0 to {args.seeds - 1}',
+            'runs': f'{done} complete, seeds 0 to {args.seeds - 1}',
             'device': device,
             'versions': f'mmrmix {mmrmix.__version__}, mmengine {mmengine.__version__}, torch {torch.__version__}',
             'command': command(args),
             'date': time.strftime('%Y-%m-%d'),
         },
-        experiments=collect(experiments, runs),
-        measurements={name: each.collect(args.out / name) for name, each in measurements.items()},
+        experiments=collect(plan.experiments, plan.runs),
+        measurements={name: each.collect(args.out / name) for name, each in plan.measurements.items()},
     )
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / 'results.json').write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding='utf-8')
     write(content, args.out)
-    print(f'Written to {args.out}: report.html, report.md, charts, results.json ({done} of {len(runs)} runs complete).')
+    print(f'Written to {args.out}: report.html, report.md, charts, results.json ({done} runs complete).')
 
 
 def main() -> None:
     args = parse_args()
     # Ends the processes that it started as well; checkpoints stay intact.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('Terminated; run the same command again to resume.'))
-    names = args.experiments or NAMES
-    experiments = {name: value for name, value in SCALES[args.scale].items() if name in names}
-    measurements = {name: value for name, value in MEASUREMENTS[args.scale].items() if name in names}
     try:
-        experiments = select(experiments, args.groups, args.rows)
-        runs = all_runs(experiments, args)
-        if args.cfg_options:
-            for run in runs:
-                load(run.recipe.config, run.recipe.options + run.extra)
+        plan = make_plan(args)
     except ValueError as error:
         sys.exit(str(error))
-    check(runs, args)
+    check(plan.runs, args)
     errors: List[str] = []
     if args.action != 'report':
-        show_plan(experiments, measurements, runs, args)
+        show_plan(plan, args)
     if args.action == 'run':
         with folder_lock(args.out) as lock:
             try:
-                errors += Schedule(runs, args.jobs).execute(lock).values()
-                errors += measure(measurements, args.out)
+                errors += Schedule(plan.runs, args.jobs).execute(lock).values()
+                errors += measure(plan.measurements, args.out)
             except KeyboardInterrupt:
                 sys.exit('Interrupted; run the same command again to resume.')
     if args.action != 'plan':
-        report(experiments, measurements, runs, args)
+        report(plan, args)
     if errors:
-        summary = f'{len(errors)} of {len(runs) + len(measurements)} runs failed; run the same command again to resume.'
+        number = len(plan.runs) + len(plan.measurements)
+        summary = f'{len(errors)} of {number} runs failed; run the same command again to resume.'
         sys.exit('\n\n'.join([*errors, summary]))
 
 

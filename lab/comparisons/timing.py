@@ -87,11 +87,11 @@ def seconds(function: Callable[[], object], number: int, device: torch.device) -
     return (time.perf_counter() - begin) / number
 
 
-def in_turns(what: str, contenders: Dict[str, Callable[[], float]], turns: int) -> Dict[str, List[float]]:
+def in_turns(title: str, contenders: Dict[str, Callable[[], float]], turns: int) -> Dict[str, List[float]]:
     """Measure contenders A B C A B C …, after a warm-up turn that does not count.
 
     Args:
-        what (str): Description for the progress bar.
+        title (str): Title of the progress bar.
         contenders (dict[str, Callable]): Name → function that returns a
             measured value.
         turns (int): Measurements of each.
@@ -100,7 +100,7 @@ def in_turns(what: str, contenders: Dict[str, Callable[[], float]], turns: int) 
         dict[str, list[float]]: Name → values, one per turn.
     """
     values: Dict[str, List[float]] = {name: [] for name in contenders}
-    for turn in track(range(turns + 1), description=what):
+    for turn in track(range(turns + 1), description=title):
         for name, measure in contenders.items():
             value = measure()
             if turn:
@@ -109,12 +109,12 @@ def in_turns(what: str, contenders: Dict[str, Callable[[], float]], turns: int) 
 
 
 def times(
-    what: str, functions: Dict[str, Callable[[], object]], settings: Settings, number: int = 1, turns: int = 0
+    title: str, functions: Dict[str, Callable[[], object]], settings: Settings, number: int = 1, turns: int = 0
 ) -> Dict[str, List[float]]:
     """Time functions in turns.
 
     Args:
-        what (str): Description for the progress bar.
+        title (str): Title of the progress bar.
         functions (dict[str, Callable]): Name → function to time.
         settings (Settings): Device and number of turns.
         number (int): Calls per turn. Defaults to 1.
@@ -128,4 +128,4 @@ def times(
         name: lambda function=function: 1e3 * seconds(function, number, settings.device)
         for name, function in functions.items()
     }
-    return in_turns(what, contenders, turns)
+    return in_turns(title, contenders, turns)

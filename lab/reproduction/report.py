@@ -134,17 +134,12 @@ def _draw_differences(axes: Axes, values: pd.DataFrame, paper: pd.Series) -> Non
 
 
 def _draw_curve(axes: Axes, group: dict, name: str) -> None:
-    points = [row for row in group['rows'] if row['x'] is not None and row['metrics'][name]['last']]
-    values = [estimate(row['metrics'][name]['last']) for row in points]
-    axes.errorbar(
-        [row['x'] for row in points],
-        [value.mean for value in values],
-        yerr=[value.half_width or 0 for value in values],
-        fmt='o-',
-        capsize=3,
-        label='RM, 95 % interval',
-    )
-    base = estimate(group['rows'][0]['metrics'][name]['last'])
+    values = values_of(group, name)
+    curve = {row['x']: estimate(values[row['label']]) for row in group['rows'] if row['x'] is not None}
+    curve = {x: value for x, value in curve.items() if value}
+    means, half_widths = zip(*[(value.mean, value.half_width or 0) for value in curve.values()])
+    axes.errorbar(list(curve), means, yerr=half_widths, fmt='o-', capsize=3, label='RM, 95 % interval')
+    base = estimate(values.iloc[:, 0])
     if base:
         half_width = base.half_width or 0
         axes.axhline(base.mean, color='grey', label='baseline')

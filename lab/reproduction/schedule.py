@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
 import torch
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TimeElapsedColumn
 
 from .experiments import Recipe
 from .runs import ROOT, Run, last_lines
@@ -154,14 +154,8 @@ class Schedule:
         Returns:
             dict[Run, str]: Failed run → reason.
         """
-        columns = (
-            SpinnerColumn(),
-            TextColumn('{task.description}'),
-            BarColumn(),
-            TextColumn('{task.percentage:>3.0f}%'),
-            TextColumn('elapsed'),
-            TimeElapsedColumn(),
-        )
+        description, bar, percentage, _ = Progress.get_default_columns()
+        columns = (SpinnerColumn(), description, bar, percentage, TimeElapsedColumn())
         with Progress(*columns) as self.bars, ThreadPoolExecutor(self.jobs) as self.pool:
             total = self.bars.add_task('all runs', total=len(self.runs))
             try:
