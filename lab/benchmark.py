@@ -155,7 +155,7 @@ def draw(tables: List[Table], path: Path) -> None:
 def main() -> None:
     args = parse_args()
     init_default_scope('mmpretrain')
-    # Else every model lists how its weights were initialized.
+    # Else every model lists how its weights were initialised.
     MMLogger.get_instance('benchmark', log_level='ERROR')
     settings = Settings(torch.device(args.device), args.turns, args.quick)
     results: Dict[str, List[Table]] = {}

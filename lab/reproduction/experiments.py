@@ -34,7 +34,7 @@ class Recipe(NamedTuple):
         config (str): Path below configs/.
         options (tuple[str, ...]): ``--cfg-options``.
         start (Recipe, optional): Recipe whose last checkpoint
-            initializes the backbone.
+            initialises the backbone.
         minutes (float, optional): Duration: with one core at the mini scale,
             by Table 10 at the paper's. None if unknown.
     """

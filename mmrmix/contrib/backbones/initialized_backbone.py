@@ -14,7 +14,7 @@ NAME = 'mmrmix.InitializedBackbone'
 
 @MODELS.register_module(name='InitializedBackbone')
 def initialized_backbone(network: Union[str, type], init_cfg: Optional[dict] = None, **kwargs) -> BaseModule:
-    """Build a backbone that mmengine initializes according to its ``init_cfg``.
+    """Build a backbone that mmengine initialises according to its ``init_cfg``.
 
     Some classes (SwinTransformer, PVT, PIDNet) override ``init_weights``, read
     only the checkpoint's name, load whatever matches and train the rest from

@@ -18,7 +18,7 @@ class PretrainedBackbone(PretrainedInit):
     """Initialize a backbone with *all* weights of a checkpoint, or raise an error.
 
     mmengine's ``Pretrained`` loads whatever matches and warns about the rest,
-    so that a detector may train for days on a partially initialized backbone.
+    so that a detector may train for days on a partially initialised backbone.
 
     Some classes of mmdetection and mmsegmentation bypass it; our tools wrap
     them in :func:`~mmrmix.contrib.initialized_backbone`.
@@ -46,7 +46,7 @@ class PretrainedBackbone(PretrainedInit):
         name, init_cfg = type(module).__name__, getattr(module, 'init_cfg', None)
         if isinstance(init_cfg, (list, tuple)) and len(init_cfg) > 1:
             raise ValueError(
-                f'init_cfg of {name} has {len(init_cfg)} entries. PretrainedBackbone initializes every weight: write '
+                f'init_cfg of {name} has {len(init_cfg)} entries. PretrainedBackbone initialises every weight: write '
                 'init_cfg=dict(type="mmrmix.PretrainedBackbone", checkpoint=PATH) alone.'
             )
         try:
@@ -66,7 +66,7 @@ class PretrainedBackbone(PretrainedInit):
             )
         # Old files lack BatchNorm's counters.
         module.load_state_dict(state_dict, strict=False)
-        # mmengine initializes the children next, unless they are marked; classes that override init_weights spare
+        # mmengine initialises the children next, unless they are marked; classes that override init_weights spare
         # the weights only if init_cfg is of mmengine's type.
         for part in (module, *module.children()):
             if hasattr(part, 'init_weights'):

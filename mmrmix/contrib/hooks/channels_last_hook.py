@@ -18,7 +18,7 @@ class ChannelsLastHook(Hook):
 
     It makes convolutions faster on GPUs with tensor cores and on most CPUs.
     Images are converted as they come from the loader, before they are
-    normalized and mixed, so that no batch is stored in two formats.
+    normalised and mixed, so that no batch is stored in two formats.
 
     It works in every mmengine project, with one process or several
     (``MMDistributedDataParallel``).
@@ -31,7 +31,7 @@ class ChannelsLastHook(Hook):
         self._preprocessors = WeakSet()
 
     def before_train(self, runner: Runner) -> None:
-        """Convert the weights, now that they are initialized, and all batches from now on."""
+        """Convert the weights, now that they are initialised, and all batches from now on."""
         convert_weights(runner.model)
         for module in runner.model.modules():
             if isinstance(module, BaseDataPreprocessor) and module not in self._preprocessors:
@@ -45,7 +45,7 @@ class ChannelsLastHook(Hook):
 def convert_weights(model: nn.Module) -> None:
     """Convert weights to channels-last, including those of a model that DDP has wrapped.
 
-    Weights must be initialized first, since random values depend on the memory
+    Weights must be initialised first, since random values depend on the memory
     format; by then the Runner has wrapped the model.
 
     Args:

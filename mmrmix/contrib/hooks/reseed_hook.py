@@ -22,14 +22,14 @@ def seed_everything(*key: int) -> None:
     """Seed Python, NumPy and torch (all devices).
 
     Args:
-        *key (int): Numbers ≥ 0. SeedSequence maps neighboring keys to
+        *key (int): Numbers ≥ 0. SeedSequence maps neighbouring keys to
             unrelated seeds.
     """
     python_seed, torch_seed, *numpy_seed = np.random.SeedSequence(key).generate_state(6).tolist()
     random.seed(python_seed)
     np.random.seed(numpy_seed)
     if get_device() == 'cpu':
-        # torch.manual_seed would format the stack in case a GPU is initialized later, which takes five times as long
+        # torch.manual_seed would format the stack in case a GPU is initialised later, which takes five times as long
         # as all the rest.
         torch.default_generator.manual_seed(torch_seed)
     else:

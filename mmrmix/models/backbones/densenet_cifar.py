@@ -12,7 +12,7 @@ class DenseNet_CIFAR(DenseNet):  # noqa: N801, named like mmpretrain's ResNet_CI
     """DenseNet for images of 32×32 pixels (CIFAR).
 
     Differences from mmpretrain's ``DenseNet``, as in the official RecursiveMix
-    code: the stem is a 3×3 convolution of stride 1 without normalization or
+    code: the stem is a 3×3 convolution of stride 1 without normalisation or
     pooling, and transitions have no ReLU.
 
     Args:

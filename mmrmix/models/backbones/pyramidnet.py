@@ -17,8 +17,8 @@ INIT_CFG = dict(type='Kaiming', layer='Conv2d', mode='fan_out', nonlinearity='re
 class PyramidBlock(nn.Module):
     """Residual block of PyramidNet: basic (3×3, 3×3) or bottleneck (1×1, 3×3, 1×1).
 
-    Each convolution is preceded by a normalization, and, except for the first
-    one, a ReLU; the last convolution is followed by a normalization. The
+    Each convolution is preceded by a normalisation, and, except for the first
+    one, a ReLU; the last convolution is followed by a normalisation. The
     shortcut has no weights: it is average-pooled if the block strides, and
     padded with zero channels.
 
@@ -27,7 +27,7 @@ class PyramidBlock(nn.Module):
         width (int): Channels inside the block.
         stride (int): 1 or 2.
         bottleneck (bool): Whether it outputs 4 × width channels, or width.
-        norm_cfg (dict): Config of the normalization layers.
+        norm_cfg (dict): Config of the normalisation layers.
         with_cp (bool): Whether to recompute activations in the backward pass.
     """
 
@@ -80,8 +80,8 @@ class PyramidNet(BaseBackbone):
         stem_channels (int): Channels of the stem. Defaults to 16.
         out_indices (Sequence[int]): Stages to output. Defaults to ``(2, )``.
         frozen_stages (int): Freeze stem and stages up to this index. Defaults to -1: none.
-        norm_cfg (dict): Config of the normalization layers.
-        norm_eval (bool): Keep normalization in eval mode. Defaults to False.
+        norm_cfg (dict): Config of the normalisation layers.
+        norm_eval (bool): Keep normalisation in eval mode. Defaults to False.
         with_cp (bool): Gradient checkpointing. Defaults to False.
         init_cfg (dict or list[dict], optional): Defaults to normal weights of
             variance 2 / (k² · output channels), as published.

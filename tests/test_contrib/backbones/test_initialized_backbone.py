@@ -124,7 +124,7 @@ def test_other_initialisations_beside_it(tmp_path):
     with pytest.raises(ValueError) as caught:
         initialised(dict(network, init_cfg=init_cfg))
     assert str(caught.value) == (
-        'init_cfg of ResNet_CIFAR has 2 entries. PretrainedBackbone initializes every weight: write '
+        'init_cfg of ResNet_CIFAR has 2 entries. PretrainedBackbone initialises every weight: write '
         'init_cfg=dict(type="mmrmix.PretrainedBackbone", checkpoint=PATH) alone.'
     )
 
