@@ -87,7 +87,7 @@ def test_what_is_none(problem):
         check_history_entry(BAD[problem], 'epoch_1.pth')
     assert str(error.value) == (
         'epoch_1.pth: hook_msgs["rm_history"] is no history that this version of mmrmix (format 1) can read: '
-        f'{problem}. Upgrade mmrmix, or go on without it: custom_hooks=[dict(type="mmrmix.RMHistoryHook", save="none")].'
+        f'{problem}. Upgrade mmrmix, or resume without it: custom_hooks=[dict(type="mmrmix.RMHistoryHook", save="none")].'
     )
 
 
