@@ -16,7 +16,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import pandas as pd
 from mmengine.config import Config
 
-from mmrmix.contrib.checkpoints.files import AtomicLocalBackend, last_checkpoint
+from mmrmix.contrib.checkpoints.files import last_checkpoint, write_atomically
 from mmrmix.contrib.cli.cfg_options import CfgOptions, read_config
 from mmrmix.contrib.logs import read_log
 
@@ -138,7 +138,7 @@ class Run(NamedTuple):
 
     def write(self, name: str, content: dict) -> None:
         """Write run.json or result.json, completely or not at all."""
-        AtomicLocalBackend().put(json.dumps(content, indent=1).encode(), self.work_dir / name)
+        write_atomically(self.work_dir / name, json.dumps(content, indent=1).encode())
 
     def progress(self) -> float:
         """Share of the run that is logged, in [0, 1]."""
