@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""RecursiveMix in a training loop of your own: plain PyTorch, without mmengine's Runner.
+"""RecursiveMix in a custom training loop: plain PyTorch, without mmengine's Runner.
 
 python examples/custom_loop.py --data data/fashion_mnist --epochs 4
 python examples/custom_loop.py --epochs 8 --resume work_dirs/custom_loop.pth
@@ -48,13 +48,15 @@ def train_epoch(model: nn.Module, loader: DataLoader, optimizer: Optimizer, hist
     # The authors start every epoch without history. Remove this line for the paper's formula.
     history.clear()
     for data in loader:
-        # 1. The data preprocessor mixes the batch with the last one; its labels carry box and λ to the head.
+        # 1. Its box is a function of (seed, rank, iteration), so a resumed run draws the same ones.
+        history.begin_step(history.iteration + 1)
+        # 2. The data preprocessor mixes the batch with the last one; its labels carry box and λ to the head.
         data = model.data_preprocessor(data, training=True)
-        # 2. The head computes the losses, and makes the batch and its own predictions the new history. It recognises
+        # 3. The head computes the losses, and makes the batch and its own predictions the new history. It recognises
         #    a batch by its labels, so batches may be prepared ahead or skipped.
         losses = model(**data, mode='loss')
         optimizer.zero_grad()
-        # 3. Entries that do not begin with "loss" (accuracies) are only for the log.
+        # 4. Entries that do not begin with "loss" (accuracies) are only for the log.
         sum(value for name, value in losses.items() if name.startswith('loss')).backward()
         optimizer.step()
         yield {name: value.item() for name, value in losses.items()}
@@ -74,8 +76,8 @@ def evaluate(model: nn.Module, loader: DataLoader) -> float:
 
 def save(path: Path, epoch: int, model: nn.Module, optimizer: Optimizer, history: RMHistory) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Boxes are a function of the iteration, so its number is all that they need. The batch is only needed if
-    # train_epoch does not clear the history.
+    # Of the history, boxes need the number of the iteration alone. The batch is only needed if train_epoch does not
+    # clear the history.
     batch = history.batch and history.batch._asdict()
     state = dict(epoch=epoch, iteration=history.iteration, history=batch)
     torch.save({**state, 'state_dict': model.state_dict(), 'optimizer': optimizer.state_dict()}, path)
@@ -89,7 +91,6 @@ def resume(path: Path, model: nn.Module, optimizer: Optimizer, history: RMHistor
     device = next(model.parameters()).device
     batch = checkpoint['history']
     history.batch = batch and HistoryBatch(**{name: value.to(device) for name, value in batch.items()})
-    # Draws are counted from here.
     history.begin_step(checkpoint['iteration'])
     return checkpoint['epoch']
 

@@ -48,6 +48,7 @@ class Mixing:
             float32; 0 where nothing was pasted.
         history_logits (Tensor): p^h of the pasted images, ``(N, K)``,
             float32; zero where there is no history.
+        is_pasted (bool): Whether there was a history and the box had pixels.
         history (RMHistory): The history that this batch will become.
         number (int): How many batches that history had mixed before.
     """
@@ -56,6 +57,7 @@ class Mixing:
     boxes: Tensor
     area_ratios: Tensor
     history_logits: Tensor
+    is_pasted: bool
     history: 'RMHistory'
     number: int
 
@@ -79,7 +81,7 @@ class RMHistory:
         seed (int): Seed of the box draws, at least 0. Defaults to 0.
 
     Attributes:
-        iteration (int): Number of the next draw, see :meth:`begin_step`.
+        generator (np.random.Generator): Stream of the box draws.
         batch (HistoryBatch, optional): The last committed batch.
         boxes (Tensor, optional): Where that batch was pasted over, ``(N, 4)``.
         num_pasted (int): Number of batches that got something pasted.
@@ -90,17 +92,18 @@ class RMHistory:
         self.boxes: Optional[Tensor] = None
         self.num_pasted = 0
         self.seed = seed
-        self.iteration = 0
         self._num_attached = 0
         self._last_committed = -1
-        # Setting its state is faster than making a new one for every draw.
-        self._generator = np.random.Generator(np.random.Philox(0))
+        # Setting its state is faster than making a new one for every step.
+        self.generator = np.random.Generator(np.random.Philox(0))
+        self.begin_step(0)
 
     def begin_step(self, iteration: int, seed: Optional[int] = None) -> None:
-        """Say which iteration begins: its box is a function of (seed, rank, iteration).
+        """Set ``generator`` to the stream of an iteration, a function of (seed, rank, iteration).
 
-        :class:`mmrmix.RMHistoryHook` does so. A training loop of your own
-        needs it where it resumes; from there on, draws are counted.
+        :class:`mmrmix.RMHistoryHook` calls it before every step. Call it there
+        in a custom training loop that resumes: a resumed run then draws the
+        boxes of an uninterrupted one. Without it, one stream serves all draws.
 
         Args:
             iteration (int): Number of the iteration, at least 0.
@@ -108,15 +111,12 @@ class RMHistory:
         """
         self.iteration = iteration
         self.seed = self.seed if seed is None else seed
-
-    def generator(self) -> np.random.Generator:
-        """Random stream of this iteration, independent of all others; the next call sets it to the next one's."""
         # Philox is keyed by (seed, rank). Drawing advances the counter's lowest
         # word; the iteration goes into the next one, so streams never overlap.
-        self._generator.bit_generator.state = dict(
+        self.generator.bit_generator.state = dict(
             bit_generator='Philox',
             state=dict(
-                counter=np.array([0, self.iteration, 0, 0], np.uint64),
+                counter=np.array([0, iteration, 0, 0], np.uint64),
                 key=np.array([self.seed, get_rank()], np.uint64),
             ),
             # Philox makes four numbers at a time; none is left over.
@@ -125,8 +125,6 @@ class RMHistory:
             has_uint32=0,
             uinteger=0,
         )
-        self.iteration += 1
-        return self._generator
 
     def recall(self, inputs: Tensor, scores: Tensor) -> HistoryBatch:
         """The history, as long as a batch that is to be mixed with it.
@@ -162,7 +160,13 @@ class RMHistory:
         return HistoryBatch(self.batch.inputs[: len(inputs)], *(_fit(part, len(inputs)) for part in self.batch[1:]))
 
     def attach(
-        self, scores: Tensor, inputs: Tensor, boxes: Tensor, area_ratios: Tensor, history_logits: Tensor
+        self,
+        scores: Tensor,
+        inputs: Tensor,
+        boxes: Tensor,
+        area_ratios: Tensor,
+        history_logits: Tensor,
+        is_pasted: bool,
     ) -> None:
         """Let the labels of a mixed batch carry its :class:`Mixing` to the head.
 
@@ -172,6 +176,7 @@ class RMHistory:
             boxes (Tensor): B in pixels, ``(N, 4)``, float32.
             area_ratios (Tensor): λ, ``(N,)``, float32.
             history_logits (Tensor): p^h, ``(N, K)``.
+            is_pasted (bool): Whether anything was pasted.
 
         Raises:
             RuntimeError: If the head has found none of many batches.
@@ -185,7 +190,9 @@ class RMHistory:
         self.num_pasted += self.batch is not None
         # An attribute of the tensor: the preprocessor, the samples and the
         # head of mmpretrain hand on labels, and nothing else of a batch.
-        scores.rm_mixing = Mixing(inputs.detach(), boxes, area_ratios, history_logits.float(), self, self._num_attached)
+        scores.rm_mixing = Mixing(
+            inputs.detach(), boxes, area_ratios, history_logits.float(), is_pasted, self, self._num_attached
+        )
         self._num_attached += 1
 
     def commit(self, mixing: Mixing, scores: Tensor, logits: Tensor) -> None:
@@ -203,7 +210,7 @@ class RMHistory:
         self.boxes = mixing.boxes
 
     def clear(self) -> None:
-        """Forget the batch; numbering continues."""
+        """Forget the batch."""
         self.batch = self.boxes = None
 
 
@@ -225,7 +232,7 @@ def check_linked(user: Any) -> None:
     if user.history is None:
         raise RuntimeError(
             f'{type(user).__name__} has no history: add dict(type="mmrmix.RMHistoryHook") to '
-            'custom_hooks, or call mmrmix.link_history(model) before a training loop of your own.'
+            'custom_hooks, or call mmrmix.link_history(model) before a custom training loop.'
         )
 
 

@@ -26,8 +26,8 @@ def history_users(model: nn.Module) -> Tuple[List[nn.Module], list]:
 def link_history(model: nn.Module, seed: Optional[int] = None) -> RMHistory:
     """Link RecursiveMix and RMHead of ``model`` through one history.
 
-    :class:`mmrmix.RMHistoryHook` calls it; call it yourself before a training
-    loop of your own, and again after the batch augments were replaced. The
+    :class:`mmrmix.RMHistoryHook` calls it; call it yourself before a custom
+    training loop, and again after the batch augments were replaced. The
     history belongs to the model's data preprocessor: an existing one is kept,
     with all it holds.
 
@@ -72,8 +72,8 @@ def link_history(model: nn.Module, seed: Optional[int] = None) -> RMHistory:
             print_log('RecursiveMix mixes labels: the data preprocessor makes them one-hot from now on.', 'current')
     for user in heads + augments:
         user.history = history
-    if seed is not None:
-        history.seed = seed
+    if seed not in (None, history.seed):
+        history.begin_step(0, seed)
     return history
 
 

@@ -70,16 +70,17 @@ def third_step(kind):
     """A model after two steps of the textbook, its history, and the third batch, prepared."""
     model, history = build(kind)
     first, second, third = batches(3, kind)
-    for data in (first, second):
+    for t, data in enumerate((first, second)):
+        history.begin_step(t)
         model(**prepare(model, data), mode='loss')
+    history.begin_step(2)
     return model, history, prepare(model, third)
 
 
 def before_third_step(model):
     """A copy that has not drawn the third box yet."""
     model = copy.deepcopy(model)
-    history = model.head.history
-    history.begin_step(history.iteration - 1)
+    model.head.history.begin_step(2)
     return model
 
 
@@ -89,7 +90,11 @@ def test_batches_prepared_ahead(kind):
     first, *ahead = batches(4, kind)
     model(**prepare(model, first), mode='loss')
     past = history.batch
-    ahead = [prepare(model, data) for data in ahead]
+    prepared = []
+    for t, data in enumerate(ahead, 1):
+        history.begin_step(t)
+        prepared.append(prepare(model, data))
+    ahead = prepared
     found = [(model(**data, mode='loss'), history.batch.inputs.data_ptr()) for data in ahead]
     assert [address for _, address in found] == [data['inputs'].data_ptr() for data in ahead]
     for data, (losses, _), iteration in zip(batches(4, kind)[1:], found, (1, 2, 3)):

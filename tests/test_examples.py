@@ -41,7 +41,10 @@ class TestCustomLoop:
         reference, its_history, optimizer = self.build()
         wrapper = OptimWrapper(optimizer)
         torch.manual_seed(1)
-        logs = [reference.train().train_step(batch, wrapper) for batch in loader]
+        logs = []
+        for t, batch in enumerate(loader, 1):
+            its_history.begin_step(t)
+            logs.append(reference.train().train_step(batch, wrapper))
         assert [{name: log[name].item() for name in losses[0]} for log in logs] == losses
         assert torch.equal(history.batch.logits, its_history.batch.logits)
         its_state = reference.state_dict()

@@ -17,7 +17,7 @@ def attach(history, num_samples=2, num_classes=3, value=1.0):
     scores = torch.full((num_samples, num_classes), value + 0.1)
     inputs = torch.full((num_samples, 3, 4, 4), value)
     boxes, area_ratios = torch.full((num_samples, 4), value + 0.3), torch.full((num_samples,), value + 0.4)
-    history.attach(scores, inputs, boxes, area_ratios, history.recall(inputs, scores).logits)
+    history.attach(scores, inputs, boxes, area_ratios, history.recall(inputs, scores).logits, history.batch is not None)
     return scores
 
 
@@ -117,14 +117,16 @@ class TestRMHistory:
         scores = attach(history)
         assert mixing_of(deepcopy(scores)) is mixing_of(scores)
 
-    def test_clear_forgets_all_but_the_numbering(self):
-        history = RMHistory(seed=3)
+    def test_clear_forgets_the_batch_alone(self):
+        history, other = RMHistory(seed=3), RMHistory(seed=3)
         scores = attach(history)
         commit(history, scores, torch.ones(2, 3))
-        history.generator()
+        history.begin_step(5)
         history.clear()
-        assert history.batch is None
-        assert (history.seed, history.iteration) == (3, 1)
+        assert history.batch is None and history.boxes is None
+        other.begin_step(5)
+        assert (history.seed, history.iteration) == (3, 5)
+        assert history.generator.random() == other.generator.random()
 
     def test_a_head_that_never_finds_a_batch(self):
         history = RMHistory()
@@ -190,10 +192,10 @@ class TestStackRows:
 def draw(seed=0, rank=0, iteration=0, count=4096):
     """The first 64-bit words of a stream."""
     history = RMHistory(seed)
-    history.begin_step(iteration)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('mmrmix.history.get_rank', lambda: rank)
-        return history.generator().bit_generator.random_raw(count).tolist()
+        history.begin_step(iteration)
+        return history.generator.bit_generator.random_raw(count).tolist()
 
 
 class TestGenerator:
@@ -211,12 +213,18 @@ class TestGenerator:
 
     def test_it_is_a_function_of_seed_rank_and_iteration(self):
         assert draw(3, 1, 20) == draw(3, 1, 20)
+        history = RMHistory()
+        history.begin_step(20, seed=3)
+        history.generator.random(5)
+        history.begin_step(20)
+        assert history.generator.bit_generator.random_raw(4096).tolist() == draw(3, 0, 20)
+
+    def test_without_begin_step_one_stream_serves_all_draws(self):
         history = RMHistory(seed=3)
-        first = [history.generator().random() for _ in range(4)]
-        assert history.iteration == 4
-        history.begin_step(2)
-        assert [history.generator().random() for _ in range(2)] == first[2:]
-        assert len(set(first)) == 4
+        draws = [history.generator.random() for _ in range(1000)]
+        assert len(set(draws)) == 1000
+        history.begin_step(0)
+        assert [history.generator.random() for _ in range(1000)] == draws
 
     def test_global_random_states_are_neither_read_nor_changed(self):
         np.random.seed(0)

@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""Resuming with RMHead what was trained with a plain head."""
+"""Resume a run of a plain head with RMHead."""
 
 from typing import Any, Dict, List
 
@@ -42,7 +42,7 @@ def add_branch(checkpoint: Dict[str, Any], model: nn.Module, optim_wrapper: Opti
 
     saved_group = {name: number for number, group in enumerate(filter(None, plain)) for name in group}
     saved_index = {name: index for index, name in enumerate(name for group in plain for name in group)}
-    # Every group goes on as one of the checkpoint's: its own, or that of fc.
+    # Every group continues one of the checkpoint's: its own, or that of fc.
     sources = [saved_group[group[0].replace(BRANCH, CLASSIFIER)] for group in groups]
     index, param_groups = 0, []
     for group, source in zip(groups, sources):

@@ -35,6 +35,7 @@ class Trainer:
 
     def step(self, batch):
         """One step; returns losses and gradients."""
+        self.history.begin_step(len(self.boxes))
         data = self.model.data_preprocessor(deepcopy(batch), training=True)
         mixing = mixing_of(stack_rows([sample.gt_score for sample in data['data_samples']]))
         self.boxes.append(mixing and (tuple(mixing.boxes[0].tolist()), mixing.area_ratios[0].item()))

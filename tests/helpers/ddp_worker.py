@@ -45,9 +45,9 @@ def train(rank, **model):
     steps = []
     attach = history.attach
 
-    def record(scores, inputs, boxes, area_ratios, history_logits):
+    def record(scores, inputs, boxes, area_ratios, *rest):
         steps[-1].update(rm=True, box=boxes[0].tolist(), ratio=area_ratios[0].item())
-        attach(scores, inputs, boxes, area_ratios, history_logits)
+        attach(scores, inputs, boxes, area_ratios, *rest)
 
     history.attach = record
     torch.manual_seed(100 + rank)
@@ -56,6 +56,7 @@ def train(rank, **model):
     for _ in range(2):
         history.clear()
         for num_samples in (4, 4, 4, 4 - 2 * rank):
+            history.begin_step(len(steps))
             steps.append(dict(rm=False))
             log = wrapped.train_step(make_batch(num_samples, image_size=(32, 32)), optim_wrapper)
             steps[-1].update(loss=log['loss'].item(), size=len(history.batch.inputs) if history.batch else 0)

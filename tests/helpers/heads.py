@@ -38,7 +38,7 @@ def mixed_case(head, scores=None):
     inputs = torch.randn(4, 3, 8, 8)
     head.history.batch = make_history(4)
     logits = head.history.batch.logits
-    head.history.attach(scores, inputs, torch.tensor(BOXES), torch.tensor(AREA_RATIOS), logits)
+    head.history.attach(scores, inputs, torch.tensor(BOXES), torch.tensor(AREA_RATIOS), logits, True)
     return torch.randn(4, C, 4, 4), inputs, samples(scores), logits.double().numpy()
 
 

@@ -26,11 +26,12 @@ def batch(first, num_samples, size=(16, 16), dtype=torch.float32):
 
 
 def step(augment, images, scores):
-    """Mix a batch and commit it, as a head would; return what was done to it, and its labels."""
+    """Mix a batch and commit it, as a head would, and begin the next step; returns what was done to it, and its labels."""
     mixed, mixed_scores = augment(images, scores)
     mixing = mixing_of(mixed_scores)
     assert mixed is images and same_memory(mixing.inputs, images) and mixing.history is augment.history
     augment.history.commit(mixing, mixed_scores, torch.zeros(len(images), NUM_CLASSES))
+    augment.history.begin_step(augment.history.iteration + 1)
     return SimpleNamespace(**vars(mixing), scores=mixed_scores)
 
 

@@ -181,6 +181,16 @@ class TestResume:
         steps, lines = resume(tmp_path, train_dataloader=loader, load_from=load_from)
         self.assert_dropped(steps, lines, 'batch size 4 → 2')
 
+    def test_entry_of_version_0_1(self, tmp_path):
+        """It names two switches of RecursiveMix that are gone."""
+        checkpoint, before = saved_run(tmp_path)
+        settings = checkpoint['hook_msgs']['rm_history']['settings']
+        settings['augments'] = [f'{augment[:-1]}, cut=False, per_sample=False)' for augment in settings['augments']]
+        torch.save(checkpoint, tmp_path / 'iter_5.pth')
+        steps, lines = resume(tmp_path)
+        assert steps[0]['before'].inputs.equal(before[-1]['after'].inputs)
+        assert not any('dropped' in line for line in lines)
+
     def test_changed_augment(self, tmp_path):
         saved_run(tmp_path)
         steps, lines = resume(tmp_path, augments=dict(RM, alpha=0.3))

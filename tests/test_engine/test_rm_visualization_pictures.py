@@ -83,7 +83,7 @@ def test_validation_has_no_curves_and_changes_none(tmp_path):
     entries, _ = run(tmp_path / 'plain', witness=False, epochs=2)
     with_validation, _ = run(tmp_path / 'val', witness=False, epochs=2, **VALIDATION)
     for entry, other in zip(entries, with_validation):
-        assert [entry[key] for key in CURVES] == pytest.approx([other[key] for key in CURVES], nan_ok=True)
+        assert {key: entry.get(key) for key in CURVES} == {key: other.get(key) for key in CURVES}
     others = [entry for entry in read_log(tmp_path / 'val') if 'iter' not in entry]
     assert len(others) == 2 and not any(CURVES & set(entry) for entry in others)
 
@@ -117,7 +117,7 @@ def test_tensorboard(tmp_path):
     assert {*CURVES, 'loss_consistency'} <= set(written.Tags()['scalars'])
     for name in CURVES:
         found = {event.step: event.value for event in written.Scalars(name)}
-        assert found == pytest.approx({entry['iter']: entry[name] for entry in entries}, rel=1e-6, nan_ok=True)
+        assert found == pytest.approx({entry['iter']: entry[name] for entry in entries if name in entry}, rel=1e-6)
     images = written.Images('mixed_batch')
     assert [image.step for image in images] == [3, 6]
     for image in images:

@@ -85,9 +85,9 @@ def test_the_plain_implementation_is_recursive_mix():
     augment.history = history = RMHistory(seed=4)
     for iteration in range(6):
         history.begin_step(iteration)
-        plain.generator = RMHistory(seed=4)
-        plain.generator.begin_step(iteration)
-        plain.generator = plain.generator.generator()
+        other = RMHistory(seed=4)
+        other.begin_step(iteration)
+        plain.generator = other.generator
         images, scores = torch.rand(3, 2, 9, 12), torch.rand(3, 5)
         expected_images, expected_scores = plain(images, scores)
         mixed_images, mixed_scores = augment(images.clone(), scores)

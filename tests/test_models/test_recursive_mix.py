@@ -169,17 +169,21 @@ def test_draws_are_a_function_of_seed_rank_and_iteration(monkeypatch):
     assert len({tuple(box) for box in draws.values()}) == len(draws)
     for (seed, rank, iteration), box in draws.items():
         assert drawn_box(monkeypatch, seed, rank, iteration) == box
-    # Left alone, the history counts by itself; the rank is still the last one's.
-    augment = linked(seed=1)
-    boxes = [step(augment, *batch(0, 2, (400, 400))).boxes[0].tolist() for _ in range(3)]
-    assert boxes[1:] == [draws[1, 2, 1], draws[1, 2, 2]] and augment.history.iteration == 3
+    # Without begin_step every draw is another one, too.
+    augment, boxes = linked(seed=1), []
+    for _ in range(8):
+        scores = augment(*batch(0, 2, (400, 400)))[1]
+        boxes.append(tuple(mixing_of(scores).boxes[0].tolist()))
+        augment.history.commit(mixing_of(scores), scores, scores)
+    assert len(set(boxes)) == 8
 
 
 @MODES
 def test_within_the_batch(mode):
     """Row "RS" of Table 2: each sample gets another one of the same batch, with its label."""
     augment = linked(seed=23, with_history=False, **mode)
-    for _ in range(3):
+    for t in range(3):
+        augment.history.begin_step(t)
         images, scores = batch(0, 8)
         mixed, mixed_scores = augment(images, scores)
         assert mixed is images
@@ -193,7 +197,6 @@ def test_within_the_batch(mode):
             np.testing.assert_allclose(mixed_scores[n].numpy(), expected, atol=1e-7)
             partners += [int(value) - 1 for value in values if value != n + 1] or [n]
         assert sorted(partners) == list(range(8)) and partners != list(range(8))
-    assert augment.history.iteration == 3
 
 
 class Allocations(TorchDispatchMode):

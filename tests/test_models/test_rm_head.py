@@ -171,7 +171,7 @@ def test_accuracy(kind):
     if kind == 'mixed':
         scores = 0.8 * torch.eye(6)[[0, 0, 1, 2, 1]] + 0.2 * scores
         area_ratios, logits = torch.full((5,), 0.8), torch.zeros(5, 6)
-        head.history.attach(scores, torch.zeros(5, 3, 8, 8), torch.zeros(5, 4), area_ratios, logits)
+        head.history.attach(scores, torch.zeros(5, 3, 8, 8), torch.zeros(5, 4), area_ratios, logits, True)
     data_samples = samples(scores, labels)
     if kind == 'soft labels alone':
         for sample in data_samples:

@@ -73,7 +73,8 @@ class SafeCheckpointHook(CheckpointHook):
                 'max_keep_ckpts=1: mmengine deletes the last checkpoint before it writes the next one, so a crash in '
                 'between would leave none. Set it to 2.'
             )
-        self._is_synchronised = False
+        # Iterations that were done when the processes were last equal.
+        self._synchronised_iter = -1
         self._resumed_grads: Dict[str, Tensor] = {}
         # Number of the last checkpoint, while it may be saved again.
         self._saved_step: Optional[int] = None
@@ -122,12 +123,8 @@ class SafeCheckpointHook(CheckpointHook):
         if is_resumed:
             self.last_ckpt = runner._load_from
             self._saved_step = self._step(runner)
-            self._is_synchronised = True
+            self._synchronised_iter = runner.iter
             validate_if_missing(runner)
-
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
-        """Remember that the processes are about to drift apart."""
-        self._is_synchronised = False
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[Dict[str, float]] = None) -> None:
         """Save the result in the checkpoint of this step, and the best checkpoint if this is one."""
@@ -136,7 +133,7 @@ class SafeCheckpointHook(CheckpointHook):
             return
         is_saved, self._saved_step = self._saved_step == self._step(runner), None
         if self.save_best or is_saved:
-            self._synchronise(runner)
+            self._synchronise(runner, runner.iter)
         hub = runner.message_hub
         hub.update_info(VALIDATED, num_steps(runner))
         # mmengine would remove the last best file before it writes the next one. A checkpoint that is saved in
@@ -168,7 +165,7 @@ class SafeCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Write a checkpoint; every process comes here, whatever the reason to save."""
         self._saved_step, self._meta = step, dict(meta)
-        self._synchronise(runner)
+        self._synchronise(runner, meta['iter'])
         for hook in runner.hooks:
             if hasattr(hook, 'gather_for_checkpoint'):
                 hook.gather_for_checkpoint(runner)
@@ -218,10 +215,10 @@ class SafeCheckpointHook(CheckpointHook):
                 self.file_backend.remove(path)
                 runner.logger.info(f'{path} is the best checkpoint no longer and was removed.')
 
-    def _synchronise(self, runner: Runner) -> None:
-        """Put every process into the state that a resume would give it."""
-        if not self._is_synchronised and runner.distributed:
-            self._is_synchronised = True
+    def _synchronise(self, runner: Runner, num_iters: int) -> None:
+        """Put every process into the state that a resume would give it, unless it has been since the last step."""
+        if runner.distributed and self._synchronised_iter != num_iters:
+            self._synchronised_iter = num_iters
             synchronise(runner)
 
 

@@ -44,7 +44,7 @@ class ReseedHook(Hook):
     resumed run therefore sees different crops, dropout masks and mixing
     partners than an uninterrupted one. This hook seeds Python, NumPy and torch
     before every batch is loaded and before every step. Both runs are then
-    equal to the bit, for any number of loader workers, and no random state
+    bit-identical, for any number of loader workers, and no random state
     needs saving.
 
     It works in every mmengine project, with epoch- and iteration-based loops.

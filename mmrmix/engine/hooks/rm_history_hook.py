@@ -169,6 +169,8 @@ class RMHistoryHook(Hook):
         # None in a rank that the saved run did not have: the settings differ then.
         packed = dict(enumerate(self._resumed['triples'])).get(get_rank())
         now, then = self._settings(runner), dict(self._resumed['settings'])
+        # Version 0.1 wrote two more switches, which were off unless someone had set them.
+        then['augments'] = [str(each).replace(', cut=False, per_sample=False', '') for each in then['augments']]
         heads, _ = history_users(runner.model)
         if packed is not None and heads:
             now['number of classes'], then['number of classes'] = heads[0].num_classes, packed['scores'].shape[1]

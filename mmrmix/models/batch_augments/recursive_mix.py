@@ -112,14 +112,13 @@ class RecursiveMix:
         """
         check_linked(self)
         image_size = inputs.shape[-2:]
-        generator = self.history.generator()
-        box = sample_box(generator, image_size, self.alpha)
+        box = sample_box(self.history.generator, image_size, self.alpha)
         area_ratio = box_area_ratio(box, image_size)
         order = None
         if self.with_history:
             source = self.history.recall(inputs, scores)
         else:
-            order = _to_device(torch.from_numpy(generator.permutation(len(inputs))), inputs.device)
+            order = _to_device(torch.from_numpy(self.history.generator.permutation(len(inputs))), inputs.device)
             source = HistoryBatch(inputs, scores[order], scores, scores.new_ones(len(scores), dtype=torch.bool))
 
         # One transfer brings all numbers that the device has to know: (N, 5).
@@ -131,7 +130,8 @@ class RecursiveMix:
         fill_box(inputs[:num_pasted], source.inputs, box, self.interpolation, order, source.is_finite[:num_pasted])
         mixed_scores = mix_labels(scores, source.scores, area_ratios)
         if self.with_history:
-            self.history.attach(mixed_scores, inputs, boxes, area_ratios, source.logits)
+            is_pasted = num_pasted > 0 and area_ratio > 0
+            self.history.attach(mixed_scores, inputs, boxes, area_ratios, source.logits, is_pasted)
         return inputs, mixed_scores
 
     def __repr__(self) -> str:

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmrmix.history import Mixing
+
 # Of Fig. 8: a label above it supervises more than label smoothing would.
 EFFECTIVE_SHARE = 1e-4
 
@@ -38,30 +40,29 @@ def consistency_loss(roi_logits: Tensor, history_logits: Tensor, area_ratios: Te
     return (area_ratios * divergence).mean()
 
 
-def mixing_statistics(
-    target: Tensor, roi_logits: Optional[Tensor], history_logits: Tensor, area_ratios: Tensor
-) -> Dict[str, Tensor]:
+def mixing_statistics(target: Tensor, mixing: Optional[Mixing], roi_logits: Optional[Tensor]) -> Dict[str, Tensor]:
     """How much is mixed in a batch, for the log.
 
     Args:
         target (Tensor): Mixed labels in [0, 1], ``(N, K)``, or classes,
             ``(N,)``.
+        mixing (Mixing, optional): None if RecursiveMix did not mix the batch.
         roi_logits (Tensor, optional): Logits inside the box, ``(N, K)``; None
             without the branch (ω = 0).
-        history_logits (Tensor): p^h, ``(N, K)``.
-        area_ratios (Tensor): λ in [0, 1], ``(N,)``.
 
     Returns:
         dict[str, Tensor]: Scalars, float32: ``area_ratio``, the mean of λ;
         ``effective_classes``, the mean number of classes whose share of the
-        label is above 1e-4 (Fig. 8); with the branch ``roi_agreement``, the
-        share of pasted images whose class inside the box is that of p^h (NaN
-        where nothing was pasted).
+        label is above 1e-4 (Fig. 8); ``roi_agreement``, the share of pasted
+        images whose class inside the box is that of p^h, only in batches where
+        something was pasted.
     """
-    num_classes = (target > EFFECTIVE_SHARE).sum(1).float() if target.ndim == 2 else torch.ones_like(area_ratios)
+    is_soft = target.ndim == 2
+    num_classes = (target > EFFECTIVE_SHARE).sum(1).float() if is_soft else torch.ones_like(target, dtype=torch.float32)
+    area_ratios = torch.zeros_like(num_classes) if mixing is None else mixing.area_ratios
     statistics = dict(area_ratio=area_ratios.mean(), effective_classes=num_classes.mean())
-    if roi_logits is not None:
+    if mixing is not None and mixing.is_pasted and roi_logits is not None:
         is_pasted = area_ratios > 0
-        agrees = roi_logits.argmax(1) == history_logits.argmax(1)
-        statistics['roi_agreement'] = (agrees & is_pasted).sum() / is_pasted.sum()
+        agrees = roi_logits.argmax(1) == mixing.history_logits.argmax(1)
+        statistics['roi_agreement'] = (agrees & is_pasted).sum() / is_pasted.sum().clamp(min=1)
     return statistics

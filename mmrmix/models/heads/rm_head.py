@@ -171,17 +171,19 @@ class RMHead(LinearClsHead):
         if self.cal_acc:
             accuracies = Accuracy.calculate(logits, label, topk=self.topk)
             losses.update({f'accuracy_top-{k}': accuracy[0] for k, accuracy in zip(self.topk, accuracies)})
-        if self.log_mixing:
-            losses.update(mixing_statistics(target, roi_logits, history_logits, area_ratios))
-        self._commit(mixing, target, logits)
+        losses.update(self._finish(mixing, target, logits, roi_logits))
         return losses
 
     # What is kept from step to step is no part of a compiled graph, whose
     # outputs may be overwritten by its next run.
     @torch.compiler.disable
-    def _commit(self, mixing: Optional[Mixing], target: Tensor, logits: Tensor) -> None:
+    def _finish(
+        self, mixing: Optional[Mixing], target: Tensor, logits: Tensor, roi_logits: Optional[Tensor]
+    ) -> Dict[str, Tensor]:
+        """Commit the batch; returns what else is logged."""
         if mixing is not None:
             mixing.history.commit(mixing, target, logits)
+        return mixing_statistics(target, mixing, roi_logits) if self.log_mixing else {}
 
     @torch.compiler.disable
     def _labels(
