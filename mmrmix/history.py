@@ -215,15 +215,7 @@ class RMHistory:
 
 
 def mixing_of(scores: Optional[Tensor]) -> Optional[Mixing]:
-    """What RecursiveMix did to the batch that these labels belong to.
-
-    Args:
-        scores (Tensor, optional): Labels of a batch, ``(N, K)``.
-
-    Returns:
-        Mixing or None: None unless it is the tensor that RecursiveMix
-        returned.
-    """
+    """What RecursiveMix did to the batch of these labels ``(N, K)``; None unless it is the tensor that it returned."""
     return getattr(scores, 'rm_mixing', None)
 
 

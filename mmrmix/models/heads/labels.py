@@ -53,21 +53,12 @@ def batch_labels(
 
 
 def stack_rows(rows: Sequence[Tensor]) -> Tensor:
-    """``torch.stack``, but the very tensor that the rows were taken from where they are all of it.
+    """Stack rows ``(K,)`` to ``(N, K)``: the very tensor that they were taken from, if they are all of it.
 
     Preprocessors hand out the rows of the labels that augments return, one to
     each sample; :func:`mmrmix.history.mixing_of` needs the tensor itself. A
-    view knows it as ``_base``; torch has no public name for that.
-
-    Args:
-        rows (Sequence[Tensor]): N tensors ``(K,)``.
-
-    Returns:
-        Tensor: ``(N, K)``.
-
-    Raises:
-        ValueError: If they are a part of a batch that RecursiveMix mixed, or
-            all of it in another order.
+    view knows it as ``_base``; torch has no public name for that. A part of a
+    batch that RecursiveMix mixed is an error, and so is another order.
     """
     whole = rows[0]._base
     if whole is not None and whole.shape == (len(rows), *rows[0].shape) and whole.is_contiguous():
