@@ -71,7 +71,7 @@ toc_object_entries_show_parents = 'hide'
 nitpick_ignore_regex = [
     (r'py:.*', r'(abc|collections|mmengine|mmpretrain|numpy|torch)\..*'),
     # In types of attributes.
-    (r'py:class', r'DataLoader|DataSample|Tensor|nn\.Module|optional'),
+    (r'py:class', r'DataLoader|DataSample|Tensor|nn\.Module|np\.random\.Generator|optional'),
 ]
 
 html_theme = 'furo'

@@ -1,6 +1,7 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """Curves of RMHead(log_mixing=True) against NumPy, and what RMVisualizationHook costs and refuses."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from mmrmix.models import RecursiveMix, RMHead
 from mmrmix.models.heads import rm_head
 from mmrmix.models.heads.consistency import mixing_statistics
 from tests.helpers.compiling import compiled_trainer
+from tests.helpers.paths import ROOT
 from tests.helpers.runner import CUTMIX, RM
 from tests.helpers.utils import build_classifier, make_batch, sgd
 from tests.helpers.visualization_hook import CURVES, RM_HEAD, pictures, run
@@ -38,6 +40,10 @@ def curves_by_hand(record):
         if agreements:
             curves['roi_agreement'] = np.mean(agreements)
     return curves
+
+
+def documented():
+    return re.findall(r'```python\n(.*?)```', (ROOT / 'docs/visualization.md').read_text(), re.DOTALL)
 
 
 class TestCurves:
@@ -66,6 +72,19 @@ class TestCurves:
             assert 0 < np.mean(agreements) < 1
         assert 0.02 < np.mean([entry['area_ratio'] for entry in entries]) < 0.5
         assert max(entry['effective_classes'] for entry in entries) > 2
+
+    def test_means_over_a_window(self, tmp_path):
+        """As docs/visualization.md sets it: over the last batches that have the entry."""
+        block = next(block for block in documented() if 'log_mixing' in block)
+        settings = {}
+        exec(block[block.index('curves =') :].replace('100', '4'), settings)
+        settings = dict(log_processor=settings['log_processor'], augments=[RM, CUTMIX], probs=[0.5, 0.4])
+        entries, records = run(tmp_path, epochs=8, **settings)
+        curves = [curves_by_hand(record) for record in records]
+        for entry in entries:
+            for name in CURVES:
+                seen = [curve[name] for curve in curves[: entry['iter']] if name in curve]
+                assert entry.get(name) == (pytest.approx(np.mean(seen[-4:]), rel=1e-5) if seen else None)
 
     def test_nothing_is_ever_mixed(self, tmp_path):
         later = dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=9, batch_augments=dict(augments=RM))])

@@ -171,19 +171,23 @@ class RMHead(LinearClsHead):
         if self.cal_acc:
             accuracies = Accuracy.calculate(logits, label, topk=self.topk)
             losses.update({f'accuracy_top-{k}': accuracy[0] for k, accuracy in zip(self.topk, accuracies)})
-        losses.update(self._finish(mixing, target, logits, roi_logits))
-        return losses
+        return self._finish(losses, mixing, target, logits, roi_logits)
 
     # What is kept from step to step is no part of a compiled graph, whose
     # outputs may be overwritten by its next run.
     @torch.compiler.disable
     def _finish(
-        self, mixing: Optional[Mixing], target: Tensor, logits: Tensor, roi_logits: Optional[Tensor]
+        self,
+        losses: Dict[str, Tensor],
+        mixing: Optional[Mixing],
+        target: Tensor,
+        logits: Tensor,
+        roi_logits: Optional[Tensor],
     ) -> Dict[str, Tensor]:
-        """Commit the batch; returns what else is logged."""
+        """Commit the batch, and add log entries to its losses."""
         if mixing is not None:
             mixing.history.commit(mixing, target, logits)
-        return mixing_statistics(target, mixing, roi_logits) if self.log_mixing else {}
+        return {**losses, **mixing_statistics(target, mixing, roi_logits)} if self.log_mixing else losses
 
     @torch.compiler.disable
     def _labels(
