@@ -69,13 +69,12 @@ class Mixing:
 class RMHistory:
     """The last batch that was mixed and trained on: x^h, y^h and p^h.
 
-    A transaction in two steps. RecursiveMix *attaches* what it did to a batch
-    to the batch's labels; RMHead finds it there and *commits* the batch with
-    its logits (Eq. 1 and 3). So images, labels and logits always belong to
-    one batch, whatever happens in between: another augment, a failed forward
-    pass, a batch prepared ahead, the same batch twice. A batch that never
-    reaches the head leaves no trace, and an older batch never replaces a newer
-    one. Images are kept by reference, not copied.
+    A transaction in two steps. RecursiveMix *attaches* a :class:`Mixing` to
+    the labels of a batch; RMHead finds it there and *commits* the batch with
+    its logits (Eq. 1 and 3). So images, labels and logits always belong to one
+    batch, whatever happens in between: another augment, a failed forward pass,
+    a batch prepared ahead, the same batch twice. An older batch never replaces
+    a newer one. Images are kept by reference, not copied.
 
     Args:
         seed (int): Seed of the box draws, at least 0. Defaults to 0.
@@ -101,9 +100,9 @@ class RMHistory:
     def begin_step(self, iteration: int, seed: Optional[int] = None) -> None:
         """Set ``generator`` to the stream of an iteration, a function of (seed, rank, iteration).
 
-        :class:`mmrmix.RMHistoryHook` calls it before every step. Call it there
-        in a custom training loop that resumes: a resumed run then draws the
-        boxes of an uninterrupted one. Without it, one stream serves all draws.
+        :class:`mmrmix.RMHistoryHook` calls it before every step; so should a
+        custom loop, for a resumed run to draw the boxes of an uninterrupted
+        one. Without it, one stream serves all draws.
 
         Args:
             iteration (int): Number of the iteration, at least 0.

@@ -19,6 +19,7 @@ _MODULES = {
     'DownloadExplained': 'batches',
     'FashionMNIST': 'batches',
     'LabelBatch': 'batches',
+    'PackedLabels': 'batches',
     'PretrainedBackbone': 'backbones',
     'ReseedHook': 'hooks',
     'SafeCheckpointHook': 'checkpoints',
@@ -26,6 +27,8 @@ _MODULES = {
     'collate_whole_batch': 'batches',
     'initialized_backbone': 'backbones',
     'pyramid_vision_transformer_v2': 'backbones',
+    'remove_leftovers': 'checkpoints',
+    'write_atomically': 'checkpoints',
 }
 __all__ = [*_MODULES]
 

@@ -1,6 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-from mmrmix.engine.hooks.rm_visualization_hook import denormalize
-
 from .mixed_batches import MixedBatches, SeenBatch
+from .pictures import denormalize, draw_grid
 
-__all__ = ['MixedBatches', 'SeenBatch', 'denormalize']
+__all__ = ['MixedBatches', 'SeenBatch', 'denormalize', 'draw_grid']

@@ -13,6 +13,7 @@ import mmrmix.datasets
 import mmrmix.engine
 import mmrmix.models
 from mmrmix import registry
+from mmrmix.utils import register_all_modules
 from tests.helpers.paths import PYTHON, ROOT
 from tests.helpers.processes import run
 
@@ -77,6 +78,7 @@ def public_names():
     """Python names of what the package and README's table offer."""
     (table,) = re.findall(r'^## Components$(.+?)^## ', (ROOT / 'README.md').read_text() + '\n## ', re.DOTALL | re.M)
     cells = [line.split('|')[1] for line in table.splitlines() if line.startswith('| `')]
+    register_all_modules()
     registered = {}
     for name in registry.__all__:
         registered.update(getattr(registry, name).module_dict)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmrmix.contrib.logs import read_log
-from mmrmix.engine.hooks.rm_visualization_hook import draw_grid
+from mmrmix.visualization import draw_grid
 from tests.helpers.runner import CUTMIX, RM, VALIDATION
 from tests.helpers.utils import TINY_BACKBONE
 from tests.helpers.visualization_hook import CURVES, pictures, run

@@ -9,7 +9,7 @@ from mmrmix.history import HistoryBatch, RMHistory, check_linked
 from mmrmix.registry import BATCH_AUGMENTS
 
 from .boxes import box_area_ratio, sample_box
-from .resize_fill import fill_box
+from .resize_fill import fill_box, mix_labels
 
 INTERPOLATIONS = ('nearest', 'bilinear')
 
@@ -140,20 +140,6 @@ class RecursiveMix:
         )
 
 
-def mix_labels(scores: Tensor, source_scores: Tensor, area_ratios: Tensor) -> Tensor:
-    r"""Mix labels by area: :math:`\tilde y = \lambda y^h + (1 - \lambda) y`.
-
-    Args:
-        scores (Tensor): y, ``(N, K)``, float32.
-        source_scores (Tensor): y^h, ``(N, K)``, float32.
-        area_ratios (Tensor): λ in [0, 1], ``(N,)``, float32.
-
-    Returns:
-        Tensor: ỹ, ``(N, K)``, float32; equal to y where λ = 0.
-    """
-    return torch.lerp(scores, source_scores, area_ratios[:, None])
-
-
 def _check(batch_inputs: Any, batch_scores: Optional[Tensor]) -> None:
     """Stop at what is no batch of images with scores."""
     if not isinstance(batch_inputs, Tensor) or batch_inputs.ndim != 4:
@@ -180,10 +166,7 @@ def _check(batch_inputs: Any, batch_scores: Optional[Tensor]) -> None:
 
 
 def _to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy to the device without waiting for it.
-
-    From ordinary memory CUDA would first finish all work in its queue.
-    """
+    """Copy to the device without waiting: from ordinary memory CUDA would first finish all work in its queue."""
     if device.type == 'cpu':
         return tensor
     return (tensor.pin_memory() if device.type == 'cuda' else tensor).to(device, non_blocking=True)

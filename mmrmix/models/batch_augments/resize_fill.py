@@ -1,5 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""ResizeFill of Eq. 1: the historical image, resized into the box, in place."""
+"""Eq. 1 of the paper: the historical image, resized into the box (ResizeFill), and the mixed labels."""
 
 from typing import Optional, Sequence, Tuple
 
@@ -67,3 +67,17 @@ def fill_box(
     patch = patch if order is None else patch[order]
     place = images[..., y1:y2, x1:x2]
     place.copy_(patch if keep is None else torch.where(keep[:, None, None, None], patch.to(images.dtype), place))
+
+
+def mix_labels(scores: Tensor, source_scores: Tensor, area_ratios: Tensor) -> Tensor:
+    r"""Mix labels by area: :math:`\tilde y = \lambda y^h + (1 - \lambda) y`.
+
+    Args:
+        scores (Tensor): y, ``(N, K)``, float32.
+        source_scores (Tensor): y^h, ``(N, K)``, float32.
+        area_ratios (Tensor): λ in [0, 1], ``(N,)``, float32.
+
+    Returns:
+        Tensor: ỹ, ``(N, K)``, float32; equal to y where λ = 0.
+    """
+    return torch.lerp(scores, source_scores, area_ratios[:, None])

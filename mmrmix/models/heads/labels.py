@@ -56,7 +56,7 @@ def stack_rows(rows: Sequence[Tensor]) -> Tensor:
     """Stack rows ``(K,)`` to ``(N, K)``: the very tensor that they were taken from, if they are all of it.
 
     Preprocessors hand out the rows of the labels that augments return, one to
-    each sample; :func:`mmrmix.history.mixing_of` needs the tensor itself. A
+    each sample; :func:`mmrmix.mixing_of` needs the tensor itself. A
     view knows it as ``_base``; torch has no public name for that. A part of a
     batch that RecursiveMix mixed is an error, and so is another order.
     """
