@@ -137,8 +137,7 @@ class RMHistory:
             N samples, zero where there is no image.
 
         Raises:
-            ValueError: If channels or classes differ, or if the batch lies in
-                the memory of the history.
+            ValueError: If channels or classes differ, or memory overlaps.
         """
         if self.batch is None:
             nothing = torch.zeros_like(scores)

@@ -1,6 +1,7 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """Eq. 1 of the paper: the historical image, resized into the box (ResizeFill), and the mixed labels."""
 
+from functools import lru_cache
 from typing import Optional, Sequence, Tuple
 
 import numpy as np
@@ -31,6 +32,7 @@ def resize(images: Tensor, size: Tuple[int, int], interpolation: str) -> Tensor:
     return images.flatten(2).gather(2, pixels.expand(*images.shape[:2], -1)).unflatten(2, size)
 
 
+@lru_cache(maxsize=1024)  # Sizes recur.
 def _nearest(size: int, source_size: int) -> np.ndarray:
     """Source pixel of each pixel of an axis, ``(size,)``, int64, rounded as ``F.interpolate`` does."""
     scale = np.float32(source_size) / np.float32(size)
