@@ -80,9 +80,11 @@ def _renew_buckets(ddp: DistributedDataParallel) -> None:
     strategies refer to, so this does what unpickling does.
     """
     ddp.__setstate__(ddp.__getstate__())
-    communication_hooks = list(ddp._comm_hooks)
-    ddp._comm_hooks.clear()
-    for hook, state in communication_hooks:
+    # torch 2.1 keeps no list of them; there, register communication hooks after the start of training.
+    communication_hooks = getattr(ddp, '_comm_hooks', [])
+    registered = list(communication_hooks)
+    communication_hooks.clear()
+    for hook, state in registered:
         ddp.register_comm_hook(state, hook)
 
 
