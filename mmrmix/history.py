@@ -80,6 +80,7 @@ class RMHistory:
         seed (int): Seed of the box draws, at least 0. Defaults to 0.
 
     Attributes:
+        seed, iteration (int): Of the last :meth:`begin_step`.
         generator (np.random.Generator): Stream of the box draws.
         batch (HistoryBatch, optional): The last committed batch.
         boxes (Tensor, optional): Where that batch was pasted over, ``(N, 4)``.
@@ -133,8 +134,7 @@ class RMHistory:
             scores (Tensor): y of that batch, ``(N, K)``, float32.
 
         Returns:
-            HistoryBatch: n ≤ N images, and labels, logits and ``is_finite`` of
-            N samples, zero where there is no image.
+            HistoryBatch: n ≤ N images; all else of N samples, zero where there is no image.
 
         Raises:
             ValueError: If channels or classes differ, or memory overlaps.
@@ -147,9 +147,8 @@ class RMHistory:
             ('Labels have {} classes', scores.shape[1], self.batch.scores.shape[1]),
         ):
             if now != then:
-                raise ValueError(
-                    f'{what.format(now)}, the history {then}: call history.clear() where you change the data.'
-                )
+                text = f'{what.format(now)}, the history {then}: call history.clear() where you change the data.'
+                raise ValueError(text)
         if _overlap(self.batch.inputs, inputs):
             raise ValueError(
                 'This batch lies in the memory of the last one. RecursiveMix keeps a reference to the last batch '

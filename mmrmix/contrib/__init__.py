@@ -2,8 +2,8 @@
 """What works in every mmengine project, with RecursiveMix or without.
 
 Nothing here imports the method, and the method imports nothing of this.
-Configs reach the classes by the prefix ``mmrmix.``; importing one brings in
-no more than its own module.
+Configs reach the classes by the prefix ``mmrmix.``; a class is imported when it
+is first asked for.
 """
 
 from importlib import import_module

@@ -40,6 +40,8 @@ BAD = {
     'its entries are format instead of format, settings, triples': dict(format=1),
     'its entries are format, settings, triples, more instead of format, settings, triples': entry(triple(), more=1),
     'its settings are None instead of a dict of number of processes, batch size, augments': entry(settings=None),
+    "its settings are {'number of processes': 1, 'batch size': 2, 'augments': None} instead of a dict of number of "
+    'processes, batch size, augments': entry(settings={'number of processes': 1, 'batch size': 2, 'augments': None}),
     "its settings are {'batch size': 2} instead of a dict of number of processes, batch size, augments": entry(
         settings={'batch size': 2}
     ),

@@ -61,7 +61,8 @@ def _problem(entry: Any) -> str:
     if entry.keys() != ENTRIES:
         return f'its entries are {", ".join(map(str, entry))} instead of {", ".join(sorted(ENTRIES))}'
     settings, packed = entry['settings'], entry['triples']
-    if not isinstance(settings, dict) or not all(name in settings for name in SETTINGS):
+    is_complete = isinstance(settings, dict) and all(name in settings for name in SETTINGS)
+    if not is_complete or not isinstance(settings['augments'], list):
         return f'its settings are {settings!r} instead of a dict of {", ".join(SETTINGS)}'
     if not isinstance(packed, list) or len(packed) != settings['number of processes']:
         length = f'{len(packed)} triples' if isinstance(packed, list) else f'a {type(packed).__name__}'
