@@ -80,7 +80,7 @@ class RMHistory:
         seed (int): Seed of the box draws, at least 0. Defaults to 0.
 
     Attributes:
-        seed, iteration (int): Of the last :meth:`begin_step`.
+        seed (int): Of the last :meth:`begin_step`; so is ``iteration``.
         generator (np.random.Generator): Stream of the box draws.
         batch (HistoryBatch, optional): The last committed batch.
         boxes (Tensor, optional): Where that batch was pasted over, ``(N, 4)``.
