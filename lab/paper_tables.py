@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Callable, Dict, List, Sequence
 
-from reproduction.metafiles import CONFIGS, columns, errors, model, models
+from reproduction.metafiles import CONFIGS, backbones, columns, errors, model, models, paper_recipe
 
 BEGIN = '<!-- lab/paper_tables.py writes this table from the metafiles. -->'
 END = '<!-- End of the table. -->'
@@ -21,6 +21,7 @@ OURS = 'not trained yet'
 ABLATIONS = [
     ('Table 2', 'CutMix', 'cutmix/pyramidnet164-a270_2xb64-cutmix_cifar100.py'),
     ('Table 2', '+ RS: the other image is resized into the box', 'ablation/pyramidnet164-a270_2xb64-rs_cifar100.py'),
+    ('Table 2', "the same, with RM's λ in every batch", 'ablation/pyramidnet164-a270_2xb64-rs-uniform_cifar100.py'),
     ('Table 2', '+ HIS: it comes from the last batch', 'ablation/pyramidnet164-a270_2xb64-rs-his_cifar100.py'),
     ('Table 2', '+ CL: consistency loss (RecursiveMix)', 'rm/pyramidnet164-a270_2xb64_cifar100.py'),
     ('Table 4a', 'shared linear layer', 'ablation/pyramidnet200-a240_2xb32-shared-fc_cifar10.py'),
@@ -38,33 +39,41 @@ def markdown(header: Sequence[str], rows: List[Sequence[str]]) -> str:
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines).replace('| --- ', '|---').replace('|--- |', '|---|')
 
 
-def link(config: str, folder: str) -> str:
+def link(config: str, folder: str, text: str = 'config') -> str:
     """Link from the README of a folder to a config."""
     other, name = config.split('/', 1)
-    return f'[config]({name})' if other == folder else f'[{other}](../{config})'
+    return f'[{text}]({name})' if other == folder else f'[{other}](../{config})'
 
 
 def classification(folder: str) -> str:
     """Every network with one method."""
-    header = ['data', 'network', 'epochs', 'batch', 'parameters (training → deployed)', 'FLOPs']
+    header = ['data', 'network', 'epochs', 'batch', 'precision', 'parameters (training → deployed)', 'FLOPs']
     rows = []
     for config, entry in models(folder).items():
         metadata = entry['Metadata']
         devices, images = re.search(r'_(\d+)xb(\d+)', config).groups()
         counts = [metadata[key] for key in ('Training Parameters', 'Parameters') if key in metadata]
-        top1, *top5 = errors(config)
         rows.append([
             metadata['Training Data'],
             ', '.join(metadata['Architecture']),
             str(metadata['Epochs']),
             f'{devices} × {images}',
+            metadata['Precision'],
             ' → '.join(f'{count / 1e6:.2f}' for count in counts) + ' M',
             f'{metadata["FLOPs"] / 1e9:.2f} G',
-            f'{top1:.2f}' + ''.join(f' (top-5 {error:.2f})' for error in top5),
+            paper_error(config, folder),
             OURS,
             link(config, folder),
         ])  # fmt: skip
     return markdown([*header, 'top-1 error, % (paper)', 'ours', 'config'], rows)
+
+
+def paper_error(config: str, folder: str) -> str:
+    """Error in the paper, with a link to the config whose recipe made it if that is another one."""
+    top1, *top5 = errors(config)
+    text = f'{top1:.2f}' + ''.join(f' (top-5 {error:.2f})' for error in top5)
+    recipe = paper_recipe(config)
+    return text if recipe == config else f'{text}, made by {link(recipe, folder, "this config")}'
 
 
 def ablation() -> str:
@@ -73,25 +82,28 @@ def ablation() -> str:
     for table, what, config in ABLATIONS:
         metadata = model(config)['Metadata']
         network = f'{metadata["Architecture"][0]}, {metadata["Training Data"].replace("-1k", "")}'
-        rows.append([table, what, network, f'{errors(config)[0]:.2f}', OURS, link(config, 'ablation')])
+        rows.append([table, what, network, paper_error(config, 'ablation'), OURS, link(config, 'ablation')])
     return markdown(['paper', 'what', 'network', 'top-1 error, % (paper)', 'ours', 'config'], rows)
 
 
 def numbers(config: str, names: Sequence[str], digits: int) -> List[str]:
-    """Some metrics of the three columns of Tables 7 to 9."""
-    return [' / '.join(f'{column[name]:.{digits}f}' for name in names) for column in columns(config)]
+    """Some metrics of the three columns of Tables 7 to 9; where one starts from a URL, with its host."""
+    return [
+        ' / '.join(f'{column[name]:.{digits}f}' for name in names)
+        + (f' ({start.split(":")[0]})' if '://' in start else '')
+        for column, start in zip(columns(config), backbones(config).values())
+    ]
 
 
 def detection() -> str:
-    """Table 7 with its metrics, Table 8 with AP of boxes and masks."""
+    """Tables 7 and 8: boxes, and masks where there are any."""
     rows = []
     for config, entry in models('detection').items():
-        names = ('box AP', 'mask AP') if len(entry['Results']) == 2 else ('box AP', 'box AP50', 'box AP75')
-        titles = ' / '.join(names) if len(names) == 2 else 'AP / AP50 / AP75'
-        values = numbers(config, names, 1)
-        rows.append([*entry['Metadata']['Architecture'], titles, *values, OURS, link(config, 'detection')])
-    paper = ['without mixing (paper)', 'CutMix (paper)', 'RM (paper)']
-    return markdown(['detector', 'backbone', '% on val2017', *paper, 'ours', 'config'], rows)
+        for what in ('box', 'mask') if 'mask AP' in columns(config)[0] else ('box',):
+            values = numbers(config, [f'{what} {name}' for name in ('AP', 'AP50', 'AP75')], 1)
+            rows.append([*entry['Metadata']['Architecture'], what, *values, OURS, link(config, 'detection')])
+    paper = ['without mixing (paper): AP / AP50 / AP75, %', 'CutMix (paper)', 'RM (paper)']
+    return markdown(['detector', 'backbone', 'of', *paper, 'ours', 'config'], rows)
 
 
 def segmentation() -> str:
@@ -106,20 +118,37 @@ def segmentation() -> str:
 
 def fine_tuning() -> str:
     """One row of Table 7, and the checkpoint that each of its columns starts from."""
-    values = numbers('detection/atss/atss_resnet50_8xb2-1x_coco.py', ['box AP'], 1)
-    names = {'without mixing': '-baseline', '+ CutMix': '-cutmix', '+ RM': ''}
-    rows = [
-        [name, f'`work_dirs/resnet50_8xb64{suffix}_imagenet/epoch_300.pth`', value]
-        for (name, suffix), value in zip(names.items(), values)
+    config = 'detection/atss/atss_resnet50_8xb2-1x_coco.py'
+    names = ['without mixing', '+ CutMix', '+ RM']
+    starts = [
+        f'`{start if "://" in start else f"work_dirs/{Path(start).stem}/best_*.pth"}`'
+        for start in backbones(config).values()
     ]
-    rows[-1][1] += ' (what the config says)'
-    return markdown(
-        ['column', '`--cfg-options model.backbone.init_cfg.checkpoint=`', 'ATSS, ResNet-50: AP (paper)'], rows
-    )
+    starts[-1] += ' (what the config says)'
+    values = [f'{column["box AP"]:.1f}' for column in columns(config)]
+    header = ['column', '`--cfg-options model.backbone.init_cfg.checkpoint=`', 'ATSS, ResNet-50: AP (paper)']
+    return markdown(header, list(zip(names, starts, values)))
+
+
+def costs() -> str:
+    """Table 10."""
+    rows = []
+    for method, folder in (('baseline', 'baseline'), ('mixup', 'mixup'), ('CutMix', 'cutmix'), ('RM', 'rm')):
+        (entry,) = [entry for entry in models(folder).values() if 'Paper Cost' in entry]
+        memory, multiply_adds, hours = entry['Paper Cost'].values()
+        counts = entry['Metadata']
+        trained = counts.get('Training Parameters', counts['Parameters'])
+        rows.append([
+            method, f'{memory} MB', f'{multiply_adds:.2f} G', f'{trained / 1e6:.2f} M', f'{counts["Parameters"] / 1e6:.2f} M',
+            f'{hours:.1f}',
+        ])  # fmt: skip
+    header = ['ResNet-50, 300 epochs', 'memory', 'multiply-adds', 'parameters in training', 'deployed', 'hours']
+    return markdown(header, rows)
 
 
 PAGES: Dict[Path, Callable[[], str]] = {
     CONFIGS.parent / 'README.md': fine_tuning,
+    CONFIGS.parent / 'docs/fidelity.md': costs,
     **{
         CONFIGS / folder / 'README.md': lambda folder=folder: classification(folder)
         for folder in ('rm', 'baseline', 'mixup', 'cutmix')

@@ -7,9 +7,7 @@ rm_pvtv2_b1 = dict(
             type='mmrmix.PyramidVisionTransformerV2',
             embed_dims=64,
             num_layers=[2, 2, 2, 2],
-            init_cfg=dict(
-                type='mmrmix.PretrainedBackbone', checkpoint='work_dirs/pvtv2-b1_8xb64_imagenet/epoch_300.pth'
-            ),
+            init_cfg=dict(type='mmrmix.PretrainedBackbone', checkpoint='work_dirs/pvtv2-b1_8xb64_imagenet/best_*.pth'),
         )
     )
 )

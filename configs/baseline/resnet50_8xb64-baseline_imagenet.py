@@ -1,6 +1,7 @@
-# Table 5: ResNet-50 on ImageNet.
+# ResNet-50 on ImageNet by the recipe of the paper's text, which is that of its RM
+# row. Its 23.68 was made by resnet50_4xb64-baseline-cutmix-recipe_imagenet.py.
 _base_ = [
-    'mmpretrain::_base_/models/resnet50.py',
+    '../_base_/models/resnet50.py',
     '../_base_/datasets/imagenet_bs64.py',
     '../_base_/schedules/imagenet_bs512_300e.py',
     '../_base_/paper_runtime.py',

@@ -11,7 +11,7 @@ from mmpretrain.models import CutMix, Mixup, ResizeMix
 from torch import Tensor, nn
 
 from mmrmix import RMHistory
-from mmrmix.history import HistoryBatch
+from mmrmix.history import HistoryBatch, mixing_of
 from mmrmix.models import RecursiveMix
 from mmrmix.models.batch_augments.boxes import box_area_ratio, sample_box
 from mmrmix.models.heads.roi_pooling import gap_and_roi_pool
@@ -40,13 +40,16 @@ class CloneAndInterpolate:
 
 
 def recursive_mix(num_samples: int, device: torch.device) -> Callable:
-    """Our augment, with a history to which every batch is committed."""
+    """Our augment, with a history that gets every batch; what the head does to commit one is left out."""
     augment = RecursiveMix()
     augment.history = history = RMHistory()
     is_finite = torch.ones(num_samples, dtype=torch.bool, device=device)
 
     def mix(inputs: Tensor, scores: Tensor) -> Tuple[Tensor, Tensor]:
         inputs, scores = augment(inputs, scores)
+        if history.batch is None:
+            # One commit, or the history would say after 100 batches that nobody trains on them.
+            history.commit(mixing_of(scores), scores, scores)
         history.batch = HistoryBatch(inputs, scores, scores, is_finite)
         return inputs, scores
 

@@ -33,16 +33,19 @@ class Recipe(NamedTuple):
     Attributes:
         config (str): Path below configs/.
         options (tuple[str, ...]): ``--cfg-options``.
-        start (Recipe, optional): Recipe whose last checkpoint
-            initialises the backbone.
+        start (Recipe, optional): Recipe that initialises the backbone: with
+            its best checkpoint, as the authors' logs name it, or the last
+            where its config keeps no best one.
         minutes (float, optional): Duration: with one core at the mini scale,
             by Table 10 at the paper's. None if unknown.
+        amp (bool): Whether to train in mixed precision.
     """
 
     config: str
     options: Tuple[str, ...] = ()
     start: Optional['Recipe'] = None
     minutes: Optional[float] = None
+    amp: bool = False
 
 
 class Row(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Dict, NamedTuple, Tuple
 
 import torch
 
+from .experiments import METHODS
 from .paper_scale import RESNET50
 from .runs import CONFIGS, ROOT, last_lines
 
@@ -86,7 +87,13 @@ def _table10() -> Measurement:
     return Measurement(title, command, 'benchmarks.md', f'images/benchmark_{device}.png', 8)
 
 
-_imagenet = [part for row in RESNET50.rows for part in ('--config', row.label, str(CONFIGS / row.recipe.config))]
+_imagenet = [
+    part
+    for label in METHODS
+    for row in RESNET50.rows
+    if row.label == label
+    for part in ('--config', label, str(CONFIGS / row.recipe.config))
+]
 MEASUREMENTS: Dict[str, Dict[str, Measurement]] = {
     'mini': {'figure8': _figure8(), 'table10': _table10()},
     'paper': {'figure8': _figure8(*_imagenet), 'table10': _table10()},

@@ -82,7 +82,9 @@ class Run(NamedTuple):
         if 'fashion-scenes' in self.recipe.config and self.start is None:
             options.append('model.backbone.init_cfg=None')
         if self.start:
-            checkpoint = last_checkpoint(str(self.start.work_dir))
+            keeps_best = self.start.config.default_hooks.checkpoint.get('save_best')
+            work_dir = self.start.work_dir
+            checkpoint = work_dir / 'best_*.pth' if keeps_best else last_checkpoint(str(work_dir))
             options.append(f'model.backbone.init_cfg.checkpoint={checkpoint}')
         if self.gpus_per_run:
             options.append(f'train_dataloader.batch_size={self.images_per_step // self.processes}')
@@ -95,14 +97,16 @@ class Run(NamedTuple):
             launcher = [sys.executable, ROOT / 'tools/train.py', config]
         else:
             launcher = ['bash', ROOT / 'tools/dist_train.sh', config, self.processes]
-        options = ['--resume', '--work-dir', self.work_dir, '--cfg-options', *self.cfg_options()]
+        options = ['--resume', '--work-dir', self.work_dir, *['--amp'] * self.recipe.amp]
+        options += ['--cfg-options', *self.cfg_options()]
         return [str(part) for part in [*launcher, *options]]
 
     def fingerprint(self) -> str:
         """Hash of the config, its options, and those of the run that it starts from."""
         start = self.start.fingerprint() if self.start else ''
         settings = settings_of(self.recipe.config, self.recipe.options + self.extra)
-        return hashlib.sha256(f'{settings} {self.processes} {start}'.encode()).hexdigest()[:16]
+        amp = ' amp' * self.recipe.amp
+        return hashlib.sha256(f'{settings} {self.processes} {start}{amp}'.encode()).hexdigest()[:16]
 
     def mismatch(self) -> str:
         """Sentences about the options by which the run on disk differs from this one."""
@@ -175,8 +179,11 @@ class Run(NamedTuple):
 
 def recipe_name(recipe: Recipe) -> str:
     """Config, options and start of a recipe as a file name: ``model.head.omega=0.5`` → ``omega=0.5``."""
+    # Of ``torchvision://resnet50`` and paths, the last part.
     options = (option.partition('=') for option in recipe.options)
-    name = ','.join([Path(recipe.config).stem, *(f'{key.split(".")[-1]}={value}' for key, _, value in options)])
+    name = ','.join(
+        [Path(recipe.config).stem, *(f'{key.split(".")[-1]}={value.split("/")[-1]}' for key, _, value in options)]
+    )
     return f'{name},from={recipe_name(recipe.start)}' if recipe.start else name
 
 

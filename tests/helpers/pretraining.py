@@ -17,11 +17,12 @@ TRANSFER = sorted(
 
 
 def pretraining_config(cfg):
-    """The config of the run whose last checkpoint a config names."""
+    """The config of the run whose checkpoint a config names: the best where the run keeps it, else the last."""
     checkpoint = Path(cfg.model.backbone.init_cfg.checkpoint)
     (path,) = CONFIGS.rglob(f'{checkpoint.parent.name}.py')
     pretraining = Config.fromfile(path)
-    assert checkpoint.name == f'epoch_{pretraining.train_cfg.max_epochs}.pth'
+    keeps_best = pretraining.default_hooks.checkpoint.get('save_best')
+    assert checkpoint.name == ('best_*.pth' if keeps_best else f'epoch_{pretraining.train_cfg.max_epochs}.pth')
     assert checkpoint.parent.parent == Path('work_dirs')
     return pretraining
 

@@ -1,19 +1,17 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
-"""The rows of the paper's tables, and the config of each.
+"""The rows of the paper's tables, the config of each, and all that it has to say.
 
-``RECIPES`` quotes sections 4.1 and 4.2 of the paper, and the authors' code
-where it is silent (warm-up, normalisation, nesterov); ``ROWS`` lists every row
-of Tables 1 to 6 that this repository has the method for, and Figures 4 and 5.
+``RECIPES`` quotes sections 4.1 and 4.2 of the paper, the authors' code where it
+is silent (warm-up, normalisation, nesterov, initialisation), and the CutMix and
+PVT repositories for the recipes that are theirs; ``ROWS`` lists every row of
+Tables 1 to 6 that this repository has the method for, and Figures 4 and 5.
+docs/fidelity.md tells where each value comes from.
 """
 
 import math
 from pathlib import Path
 
 from tests.helpers.pretraining import TRANSFER
-
-# Crop and flip are the preprocessor's, see test_cifar_data.
-CIFAR_AUGMENTATION = ['PackInputs']
-CROP = ['LoadImageFromFile', 'RandomResizedCrop', 'RandomFlip']
 
 
 def warmup_cosine(lr, epochs):
@@ -28,123 +26,201 @@ def cosine(lr, epochs):
     return [lr * (1 + math.cos(math.pi * (e - 1) / epochs)) / 2 for e in range(1, epochs + 1)]
 
 
+def quarters(lr, epochs):
+    return [lr * 0.1 ** ((e - 1) // 75) for e in range(1, epochs + 1)]
+
+
+def pvt(lr, epochs):
+    """Five epochs up from 1e-6, then a cosine down to 1e-5."""
+    return [1e-6 + e * (lr - 1e-6) / 4 for e in range(5)] + [
+        1e-5 + (lr - 1e-5) * (1 + math.cos(math.pi * e / (epochs - 5))) / 2 for e in range(epochs - 5)
+    ]
+
+
+RUNTIME = dict(
+    default_scope='mmpretrain',
+    default_hooks=dict(
+        timer=dict(type='IterTimerHook'),
+        logger=dict(type='LoggerHook', interval=100),
+        param_scheduler=dict(type='ParamSchedulerHook'),
+        checkpoint=dict(type='mmrmix.SafeCheckpointHook', interval=1, max_keep_ckpts=2, save_best='auto'),
+        sampler_seed=dict(type='DistSamplerSeedHook'),
+        visualization=dict(type='VisualizationHook', enable=False),
+        reseed=dict(type='mmrmix.ReseedHook'),
+    ),
+    env_cfg=dict(
+        cudnn_benchmark=False,
+        mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+        dist_cfg=dict(backend='nccl'),
+    ),
+    visualizer=dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')]),
+    log_level='INFO',
+    load_from=None,
+    resume=False,
+    randomness=dict(seed=None, deterministic=False),
+    val_cfg={},
+    test_cfg={},
+    val_evaluator=dict(type='Accuracy', topk=[1, 5]),
+    test_evaluator=dict(type='Accuracy', topk=[1, 5]),
+)
+
+
+def loaders(train, evaluation, **shared):
+    """Three loaders with what they share and what they do not."""
+    shuffled, in_order = (dict(type='DefaultSampler', shuffle=shuffle) for shuffle in (True, False))
+    return dict(
+        train_dataloader=dict(sampler=shuffled, **shared, **train),
+        val_dataloader=dict(sampler=in_order, **shared, **evaluation),
+        test_dataloader=dict(sampler=in_order, **shared, **evaluation),
+    )
+
+
+def cifar(num_classes, batch_size):
+    name, folder = f'mmrmix.CIFAR{num_classes}', f'data/cifar{num_classes}'
+    # Crop and flip are the preprocessor's.
+    pack = [dict(type='PackInputs')]
+    return dict(
+        data_preprocessor=dict(
+            type='mmrmix.BatchDataPreprocessor',
+            num_classes=num_classes,
+            # .4914 .4822 .4465 and .2023 .1994 .2010
+            mean=[125.307, 122.961, 113.8575],
+            std=[51.5865, 50.847, 51.255],
+            to_rgb=False,
+            crop_padding=4,
+            flip_prob=0.5,
+        ),
+        **loaders(
+            dict(batch_size=batch_size, dataset=dict(type=name, data_root=folder, split='train', pipeline=pack)),
+            dict(batch_size=500, dataset=dict(type=name, data_root=f'{folder}/', split='test', pipeline=pack)),
+            num_workers=0,
+            persistent_workers=False,
+            collate_fn=dict(type='mmrmix.collate_whole_batch'),
+        ),
+    )
+
+
+def imagenet(augmentation, **resizing):
+    """Crops by Pillow, what the recipe does to them, and the central crop for evaluation."""
+    resizing = dict(backend='pillow', **resizing)
+    load, pack = dict(type='LoadImageFromFile'), dict(type='PackInputs')
+    crop = dict(type='RandomResizedCrop', scale=224, **resizing)
+    flip = dict(type='RandomFlip', prob=0.5, direction='horizontal')
+    central = [dict(type='ResizeEdge', scale=256, edge='short', **resizing), dict(type='CenterCrop', crop_size=224)]
+    dataset = dict(type='mmrmix.ImageNet', data_root='data/imagenet')
+    return dict(
+        data_preprocessor=dict(
+            num_classes=1000, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True
+        ),
+        **loaders(
+            dict(
+                num_workers=12, dataset=dict(dataset, split='train', pipeline=[load, crop, flip, *augmentation, pack])
+            ),
+            dict(num_workers=5, dataset=dict(dataset, split='val', pipeline=[load, *central, pack])),
+            batch_size=64,
+        ),
+    )
+
+
+COLOUR = [
+    dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4),
+    dict(
+        type='mmrmix.ClippedLighting',
+        eigval=[55.4625, 4.7940, 1.1475],
+        eigvec=[[-0.5836, -0.6948, 0.4203], [-0.5808, -0.0045, -0.8140], [-0.5675, 0.7192, 0.4009]],
+        alphastd=0.1,
+    ),
+]
+ERASING = [
+    dict(
+        type='RandomErasing',
+        erase_prob=0.25,
+        mode='rand',
+        min_area_ratio=0.02,
+        max_area_ratio=1 / 3,
+        # ImageNet's statistics in the order that images have before the preprocessor: B, G, R.
+        fill_color=[103.53, 116.28, 123.675],
+        fill_std=[57.375, 57.12, 58.395],
+    )
+]
+SGD = dict(type='SGD', momentum=0.9, weight_decay=1e-4)
+ADAMW = dict(type='AdamW', lr=5e-4, betas=[0.9, 0.999], weight_decay=0.05)
+
+
+def recipe(data, epochs, batch, optimizer, schedulers, learning_rates, omega, **optim_wrapper):
+    """Config without model, and what only some rows of it need."""
+    return dict(
+        config=dict(
+            **RUNTIME,
+            **data,
+            optim_wrapper=dict(optimizer=optimizer, **optim_wrapper),
+            param_scheduler=schedulers,
+            train_cfg=dict(by_epoch=True, max_epochs=epochs, val_interval=1),
+            auto_scale_lr=dict(base_batch_size=math.prod(batch)),
+        ),
+        epochs=epochs,
+        batch=batch,
+        learning_rates=learning_rates,
+        omega=omega,
+    )
+
+
+def warmup_scheduler(epochs):
+    return dict(type='mmrmix.WarmupCosineLR', warmup=5, T_max=epochs, by_epoch=True)
+
+
 RECIPES = {
-    'cifar100': dict(
-        dataset='mmrmix.CIFAR100',
-        epochs=200,
-        batch=(2, 64),
-        optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=5e-4),
-        learning_rates=warmup_cosine,
-        pipeline=CIFAR_AUGMENTATION,
-        omega=0.1,
+    'cifar100': recipe(
+        cifar(100, 64), 200, (2, 64), dict(SGD, lr=0.1, weight_decay=5e-4), warmup_scheduler(200), warmup_cosine, 0.1
     ),
-    'cifar10': dict(
-        dataset='mmrmix.CIFAR10',
-        epochs=300,
-        batch=(2, 32),
-        optimizer=dict(type='SGD', lr=0.25, momentum=0.9, nesterov=True, weight_decay=1e-4),
-        learning_rates=warmup_steps,
-        pipeline=CIFAR_AUGMENTATION,
-        omega=0.1,
+    'cifar10': recipe(
+        cifar(10, 32),
+        300,
+        (2, 32),
+        dict(SGD, lr=0.25, nesterov=True),
+        [
+            dict(type='LinearLR', start_factor=1 / 6, by_epoch=True, begin=0, end=6),
+            dict(type='MultiStepLR', milestones=[150, 225], gamma=0.1, by_epoch=True),
+        ],
+        warmup_steps,
+        0.1,
     ),
-    'imagenet': dict(
-        dataset='mmrmix.ImageNet',
-        epochs=300,
-        batch=(8, 64),
-        optimizer=dict(type='SGD', lr=0.2, momentum=0.9, weight_decay=1e-4),
-        learning_rates=warmup_cosine,
-        pipeline=[*CROP, 'ColorJitter', 'mmrmix.ClippedLighting', 'PackInputs'],
-        omega=0.5,
+    'imagenet': recipe(imagenet(COLOUR), 300, (8, 64), dict(SGD, lr=0.2), warmup_scheduler(300), warmup_cosine, 0.5),
+    'imagenet, CutMix repository': recipe(
+        imagenet(COLOUR),
+        300,
+        (4, 64),
+        dict(SGD, lr=0.1, nesterov=True),
+        dict(type='MultiStepLR', milestones=[75, 150, 225], gamma=0.1, by_epoch=True),
+        quarters,
+        0.5,
     ),
-    'imagenet, transformer': dict(
-        dataset='mmrmix.ImageNet',
-        epochs=300,
-        batch=(8, 64),
-        optimizer=dict(type='AdamW', lr=5e-4, betas=(0.9, 0.999), weight_decay=0.05),
-        learning_rates=cosine,
-        pipeline=[*CROP, 'RandomErasing', 'PackInputs'],
-        omega=0.5,
+    'imagenet, transformer': recipe(
+        imagenet(ERASING, interpolation='bicubic'),
+        300,
+        (8, 64),
+        ADAMW,
+        dict(type='CosineAnnealingLR', T_max=300, by_epoch=True, end=300),
+        cosine,
+        0.5,
+    ),
+    'imagenet, PVT repository': recipe(
+        imagenet(ERASING, interpolation='bicubic'),
+        300,
+        (8, 64),
+        ADAMW,
+        [
+            dict(type='LinearLR', start_factor=1e-6 / 5e-4, by_epoch=True, begin=0, end=5),
+            dict(type='CosineAnnealingLR', T_max=295, eta_min=1e-5, by_epoch=True, begin=5, end=300),
+        ],
+        pvt,
+        0.5,
+        paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
     ),
 }
-RESNET18 = dict(type='ResNet_CIFAR', depth=18)
-RESNET34 = dict(type='ResNet_CIFAR', depth=34)
-DENSENET121 = dict(type='mmrmix.DenseNet_CIFAR', arch='121')
-DENSENET161 = dict(type='mmrmix.DenseNet_CIFAR', arch='161')
-PYRAMIDNET164 = dict(type='mmrmix.PyramidNet', depth=164, alpha=270, bottleneck=True)
-PYRAMIDNET200 = dict(type='mmrmix.PyramidNet', depth=200, alpha=240, bottleneck=True)
-RESNET50 = dict(type='ResNet', depth=50)
-PVTV2_B1 = dict(type='mmdet.PyramidVisionTransformerV2', embed_dims=64, num_layers=[2, 2, 2, 2])
-# (table, recipe, backbone, file name with {} for the method)
-NETWORKS = [
-    ('Table 3', 'cifar100', RESNET18, 'resnet18_2xb64{}_cifar100'),
-    ('Table 3', 'cifar100', RESNET34, 'resnet34_2xb64{}_cifar100'),
-    ('Table 3', 'cifar100', DENSENET121, 'densenet121_2xb64{}_cifar100'),
-    ('Table 3', 'cifar100', DENSENET161, 'densenet161_2xb64{}_cifar100'),
-    ('Table 3', 'cifar100', PYRAMIDNET164, 'pyramidnet164-a270_2xb64{}_cifar100'),
-    ('Table 1', 'cifar10', PYRAMIDNET200, 'pyramidnet200-a240_2xb32{}_cifar10'),
-    ('Table 5', 'imagenet', RESNET50, 'resnet50_8xb64{}_imagenet'),
-    ('Table 5', 'imagenet, transformer', PVTV2_B1, 'pvtv2-b1_8xb64{}_imagenet'),
-]
-METHODS = [('baseline', '-baseline'), ('mixup', '-mixup'), ('cutmix', '-cutmix'), ('rm', '')]
-RM = dict(type='mmrmix.RecursiveMix', alpha=0.5)
-
-
-def method_settings(method, recipe):
-    """What ``train_cfg`` and the head have to be."""
-    is_cifar = recipe.startswith('cifar')
-    augments = {
-        'baseline': None,
-        'mixup': dict(augments=dict(type='Mixup', alpha=1.0)),
-        # The CutMix paper mixes with probability 0.5 on CIFAR, always on ImageNet.
-        'cutmix': dict(augments=dict(type='CutMix', alpha=1.0), **(dict(probs=0.5) if is_cifar else {})),
-        'rm': dict(augments=RM),
-    }[method]
-    head = dict(type='mmrmix.RMHead', omega=RECIPES[recipe]['omega']) if method == 'rm' else dict(type='LinearClsHead')
-    if method != 'rm' and recipe == 'imagenet, transformer':
-        # mmpretrain's necks refuse the list that mmdet's PVTv2 yields.
-        head = dict(type='mmrmix.RMHead', omega=0)
-    return augments, head
-
-
-ROWS = [
-    (
-        f'{table}, {method}',
-        recipe,
-        backbone,
-        f'{method}/{name.format(suffix)}.py',
-        *method_settings(method, recipe),
-    )
-    for table, recipe, backbone, name in NETWORKS
-    for method, suffix in METHODS
-]
-ROWS += [
-    (
-        'Table 2, RS',
-        'cifar100',
-        PYRAMIDNET164,
-        'ablation/pyramidnet164-a270_2xb64-rs_cifar100.py',
-        dict(augments=dict(RM, with_history=False)),
-        dict(type='LinearClsHead'),
-    ),
-    (
-        'Table 2, RS + HIS',
-        'cifar100',
-        PYRAMIDNET164,
-        'ablation/pyramidnet164-a270_2xb64-rs-his_cifar100.py',
-        dict(augments=RM),
-        dict(type='mmrmix.RMHead', omega=0),
-    ),
-]
-for recipe, backbone, name in [
-    ('cifar10', PYRAMIDNET200, 'pyramidnet200-a240_2xb32{}_cifar10'),
-    ('cifar100', RESNET18, 'resnet18_2xb64{}_cifar100'),
-    ('imagenet', RESNET50, 'resnet50_8xb64{}_imagenet'),
-]:
-    head = dict(type='mmrmix.RMHead', omega=RECIPES[recipe]['omega'])
-    file = f'ablation/{name}.py'
-    ROWS.append(('Table 4a', recipe, backbone, file.format('-shared-fc'), dict(augments=RM), dict(head, share_fc=True)))
-    augments = dict(augments=dict(RM, interpolation='bilinear'))
-    ROWS.append(('Table 4b', recipe, backbone, file.format('-bilinear'), augments, head))
+RECIPES['imagenet, PVT repository']['config']['train_dataloader'].update(
+    sampler=dict(type='RepeatAugSampler', shuffle=True), drop_last=True
+)
 # Files without folder and schedule.
 DETECTION = [
     f'{system}_{network}' for system in ('atss', 'gfl', 'mask-rcnn', 'htc') for network in ('resnet50', 'pvtv2-b1')

@@ -96,6 +96,14 @@ def test_the_plain_implementation_is_recursive_mix():
         history.commit(mixing_of(mixed_scores), mixed_scores, mixed_scores)
 
 
+def test_the_augment_mixes_as_long_as_it_is_measured():
+    """At 32² a turn is 100 calls, after which a history without any commit is an error."""
+    mix = parts.recursive_mix(2, torch.device('cpu'))
+    images, scores = torch.rand(2, 1, 8, 8), torch.eye(2)
+    mixed = [mix(images.clone(), scores)[0] for _ in range(130)]
+    assert sum(not torch.equal(each, images) for each in mixed) > 100
+
+
 def test_peak_memory():
     """8 KiB stay, 4 KiB come and go in every step."""
     kept = []

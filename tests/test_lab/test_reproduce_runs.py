@@ -40,14 +40,21 @@ def test_commands(tmp_path):
     command = eight.command()
     assert eight.processes == 8 and command[0] == 'bash' and command[3] == '8' and command[-1] == 'randomness.seed=2'
     assert eight._replace(gpus_per_run=4).command()[-1] == 'train_dataloader.batch_size=128'
-    atss = next(row for row in rows_of({'table7': PAPER['table7']}) if row.label == 'CutMix').recipe
-    tuned = runs.Run(atss, 0, tmp_path)
+    assert '--amp' in command and command.index('--amp') < command.index('--cfg-options')
+    by_label = {row.label: row.recipe for row in PAPER['table7'].groups[0].rows}
+    # The authors' fine-tunings start from the best epoch, in float32; their ResNet-50 without mixing is torchvision's.
+    tuned = runs.Run(by_label['CutMix'], 0, tmp_path)
+    assert 'resnet50_4xb64-cutmix-cutmix-recipe_imagenet' in str(tuned.start.work_dir)
+    assert f'model.backbone.init_cfg.checkpoint={tuned.start.work_dir}/best_*.pth' in tuned.command()
+    assert '--amp' not in tuned.command() and '--amp' not in tuned.start.command()
+    baseline = runs.Run(by_label['baseline'], 0, tmp_path)
+    assert baseline.start is None and 'model.backbone.init_cfg.checkpoint=torchvision://resnet50' in baseline.command()
+    # The mini scale keeps no best epoch. The note is from before the folder was moved.
+    by_label = {row.label: row.recipe for row in MINI['table7'].groups[0].rows}
+    tuned = runs.Run(by_label['CutMix'], 0, tmp_path)
     tuned.start.work_dir.mkdir(parents=True)
-    # The note is from before the folder was moved.
-    (tuned.start.work_dir / 'last_checkpoint').write_text('somewhere/epoch_300.pth')
-    assert 'resnet50_8xb64-cutmix_imagenet' in str(tuned.start.work_dir)
-    checkpoint = tuned.start.work_dir / 'epoch_300.pth'
-    assert f'model.backbone.init_cfg.checkpoint={checkpoint}' in tuned.command()
+    (tuned.start.work_dir / 'last_checkpoint').write_text('somewhere/epoch_4.pth')
+    assert f'model.backbone.init_cfg.checkpoint={tuned.start.work_dir}/epoch_4.pth' in tuned.command()
     scratch = next(row for row in rows_of({'table7': MINI['table7']}) if row.label == 'from scratch').recipe
     assert 'model.backbone.init_cfg=None' in runs.Run(scratch, 0, tmp_path).command()
 

@@ -1,5 +1,5 @@
 # ImageNet-1k with the augmentation of PVT (section 4.2): crop, flip, random
-# erasing; label smoothing is the model's.
+# erasing; label smoothing is the model's. PVT resizes bicubically, for testing, too.
 _base_ = ['imagenet_bs64.py']
 
 train_pipeline = [
@@ -19,4 +19,13 @@ train_pipeline = [
     dict(type='PackInputs'),
 ]
 
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=256, edge='short', backend='pillow', interpolation='bicubic'),
+    dict(type='CenterCrop', crop_size=224),
+    dict(type='PackInputs'),
+]
+
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

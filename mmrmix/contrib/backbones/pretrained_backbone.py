@@ -1,4 +1,5 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
+import glob
 from typing import Dict, List, Mapping
 
 from mmengine.logging import print_log
@@ -26,11 +27,13 @@ class PretrainedBackbone(PretrainedInit):
     Args:
         checkpoint (str): Path or URL of a checkpoint of an mm package (only
             weights under ``backbone.`` are used), ``torchvision://resnet50`` or
-            the like, or a file of the PVT authors.
+            the like, or a file of the PVT authors. ``*`` stands for any
+            characters: mmengine writes the epoch of the best checkpoint into
+            its name.
 
     Example:
         >>> backbone = dict(type='ResNet', depth=50, init_cfg=dict(
-        ...     type='mmrmix.PretrainedBackbone', checkpoint='work_dirs/rm/epoch_300.pth'))
+        ...     type='mmrmix.PretrainedBackbone', checkpoint='work_dirs/rm/best_*.pth'))
     """
 
     def __init__(self, checkpoint: str) -> None:
@@ -41,7 +44,8 @@ class PretrainedBackbone(PretrainedInit):
 
         Raises:
             FileNotFoundError: If the checkpoint does not exist.
-            ValueError: If weights mismatch or ``init_cfg`` has other entries.
+            ValueError: If weights mismatch, ``init_cfg`` has other entries, or
+                several files match.
         """
         name, init_cfg = type(module).__name__, getattr(module, 'init_cfg', None)
         if isinstance(init_cfg, (list, tuple)) and len(init_cfg) > 1:
@@ -49,6 +53,7 @@ class PretrainedBackbone(PretrainedInit):
                 f'init_cfg of {name} has {len(init_cfg)} entries. PretrainedBackbone initialises every weight: write '
                 'init_cfg=dict(type="mmrmix.PretrainedBackbone", checkpoint=PATH) alone.'
             )
+        self.checkpoint = one_file(self.checkpoint)
         try:
             checkpoint = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location)
         except FileNotFoundError as error:
@@ -76,6 +81,21 @@ class PretrainedBackbone(PretrainedInit):
         if hasattr(module, '_params_init_info'):
             update_init_info(module, f'PretrainedBackbone: load from {self.checkpoint}')
         print_log(f'Backbone: all {len(state_dict)} tensors of {self.checkpoint} loaded, none missing.', 'current')
+
+
+def one_file(pattern: str) -> str:
+    """The file whose name matches a pattern, or the pattern itself if none does.
+
+    Raises:
+        ValueError: If several files match.
+    """
+    files = sorted(glob.glob(pattern)) or [pattern]
+    if len(files) > 1:
+        raise ValueError(
+            f'The backbone is to start from {pattern}, but {len(files)} files match ({", ".join(files)}): name one '
+            'with --cfg-options model.backbone.init_cfg.checkpoint=PATH.'
+        )
+    return files[0]
 
 
 def backbone_weights(checkpoint: Mapping) -> Dict[str, Tensor]:
