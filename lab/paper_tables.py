@@ -73,7 +73,7 @@ def paper_error(config: str, folder: str) -> str:
     top1, *top5 = errors(config)
     text = f'{top1:.2f}' + ''.join(f' (top-5 {error:.2f})' for error in top5)
     recipe = paper_recipe(config)
-    return text if recipe == config else f'{text}, made by {link(recipe, folder, "this config")}'
+    return text if recipe == config else f'{text}, of {link(recipe, folder, "this config")}'
 
 
 def ablation() -> str:

@@ -287,6 +287,6 @@ def test_documented_settings(tmp_path):
     assert (model.head.omega, model.head.num_classes, model.neck) == (0.5, 10, None)
     detector = config_path('mmdet', 'retinanet/retinanet_r50_fpn_1x_coco.py')
     config.write_text(f'_base_ = {detector!r}\n{documented("PretrainedBackbone")}')
-    checkpoint = 'work_dirs/resnet50_8xb64_imagenet/epoch_300.pth'
+    checkpoint = 'work_dirs/resnet50_8xb64_imagenet/best_*.pth'
     expected = dict(type='mmrmix.PretrainedBackbone', checkpoint=checkpoint)
     assert Config.fromfile(config).model.backbone.init_cfg == expected

@@ -98,5 +98,5 @@ def test_detectors(tmp_path):
     base = f'_base_ = [{config_path("mmrmix", "detection/atss/atss_resnet50_8xb2-1x_coco.py")!r}]\n'
     (plain,) = [block for block in CONFIGS if 'PretrainedBackbone' in block and 'InitializedBackbone' not in block]
     assert read(plain, tmp_path, base).model.backbone.init_cfg == dict(
-        type='mmrmix.PretrainedBackbone', checkpoint='work_dirs/resnet50_8xb64_imagenet/epoch_300.pth'
+        type='mmrmix.PretrainedBackbone', checkpoint='work_dirs/resnet50_8xb64_imagenet/best_*.pth'
     )
