@@ -12,20 +12,20 @@ LIBRARIES = dict(atss='mmdet', upernet='mmseg')
 MISSING = '(missing)'
 # The best epoch of their run with RecursiveMix.
 BEST = '/data/pytorch_classification/logs/imagenet/imagenet_resnet50_e300_roi_rc_v2_w1_r05_loss1_05/fold1_best.pth'
-LAST = 'work_dirs/resnet50_8xb64_imagenet/epoch_300.pth'
+OUR_BEST = 'work_dirs/resnet50_8xb64_imagenet/best_*.pth'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # {dotted path: (their value, our value)}
 EXPECTED = dict(
     atss={
-        # Ours takes the backbone out of a classifier's checkpoint, after the last epoch instead of the best.
+        # Ours takes the backbone out of the best checkpoint of a classifier.
         'model.backbone.init_cfg.type': ('Pretrained', 'mmrmix.PretrainedBackbone'),
-        'model.backbone.init_cfg.checkpoint': (BEST, LAST),
+        'model.backbone.init_cfg.checkpoint': (BEST, OUR_BEST),
     },
     upernet={
         # mmseg 0 names it in two places.
         'model.pretrained': (BEST, MISSING),
         'model.backbone.pretrained': (BEST, MISSING),
-        'model.backbone.init_cfg': (MISSING, dict(type='mmrmix.PretrainedBackbone', checkpoint=LAST)),
+        'model.backbone.init_cfg': (MISSING, dict(type='mmrmix.PretrainedBackbone', checkpoint=OUR_BEST)),
         # 4 GPUs × 4 images, as mmseg's file names say, instead of 8 × 2. With SyncBN it is the same.
         'train_dataloader.batch_size': (2, 4),
     },

@@ -79,7 +79,14 @@ def test_numbers_of_the_paper():
     """One of every table, from the paper: an error of 18.64 % is an accuracy of 81.36 % in the metafile."""
     (resnet18,) = [group for group in PAPER['table3'].groups if group.name == 'ResNet-18, CIFAR-100']
     assert [row.paper for row in resnet18.rows] == [(21.70,), (20.99,), (19.61,), (18.64,)]
-    assert [row.paper for row in PAPER['table2'].groups[0].rows] == [(16.67,), (15.59,), (15.36,), (), (14.81,), (14.65,)]
+    assert [row.paper for row in PAPER['table2'].groups[0].rows] == [
+        (16.67,),
+        (15.59,),
+        (15.36,),
+        (),
+        (14.81,),
+        (14.65,),
+    ]
     assert [row.paper for row in PAPER['table4'].groups[1].rows] == [(18.64,), (18.66,), (18.78,)]
     assert PAPER['table5'].groups[0].rows[-1].paper == (20.80, 5.42)
     atss = {row.label: row.paper for row in PAPER['table7'].groups[0].rows}
