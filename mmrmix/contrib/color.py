@@ -138,7 +138,7 @@ def adjust_color(
     grey = (red * GREY_WEIGHTS[0]).add_(green, alpha=GREY_WEIGHTS[1]).add_(blue, alpha=GREY_WEIGHTS[2])
     grey_mean = grey.mean((1, 2), keepdim=True) * (saturation + (1 - saturation) * sum(GREY_WEIGHTS))
     # All that is the same in the three channels.
-    common = grey.mul_(brightness * contrast * (1 - saturation)).add_(brightness * (1 - contrast) * grey_mean)
+    common = (grey * (brightness * contrast * (1 - saturation))).add_(brightness * (1 - contrast) * grey_mean)
     return images.mul_((brightness * contrast * saturation)[:, None]).add_(common[:, None])
 
 

@@ -96,6 +96,9 @@ def test_lists_single_images_and_float_images():
 
 def test_images_that_require_gradients():
     images = noise().float().requires_grad_()
+    preprocess(images, **ALL).sum().backward()
+    assert images.grad.isfinite().all() and images.grad.abs().max() > 1e-3
+    images.grad = None
     preprocess(images, color_jitter=dict(brightness=1), lighting=LIGHTING, erasing=ERASING).sum().backward()
     # Erased pixels have none; others that of brightness and normalisation.
     scales = images.grad * torch.tensor(STATISTICS['std'])[:, None, None]

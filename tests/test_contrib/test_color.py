@@ -114,10 +114,10 @@ class TestBoth:
         assert deepcopy(augment).to('meta')(images, is_bgr=True) is images
 
     def test_memory(self, augment):
-        """In place; the grey images take a third of a batch."""
+        """In place; grey images take two thirds of a batch."""
         images = torch.rand(8, 3, 64, 64)
         peak = peak_bytes(lambda: augment(images), torch.device('cpu'), number=2)
-        assert peak / images.untyped_storage().nbytes() < (0.4 if isinstance(augment, ColorJitter) else 0.1)
+        assert peak / images.untyped_storage().nbytes() < (0.7 if isinstance(augment, ColorJitter) else 0.1)
 
     def test_grey_images(self, augment):
         with pytest.raises(ValueError, match=r'shape \(2, 1, 4, 4\): remove data_preprocessor[.](color_j|light)'):
