@@ -101,7 +101,7 @@ def cifar(num_classes, batch_size):
 
 
 def imagenet(augmentation, **resizing):
-    """Crops by Pillow, what the recipe does to them, and the central crop for evaluation."""
+    """Crops by Pillow and central crops for evaluation; what else the recipe does to images is the preprocessor's."""
     resizing = dict(backend='pillow', **resizing)
     load, pack = dict(type='LoadImageFromFile'), dict(type='PackInputs')
     crop = dict(type='RandomResizedCrop', scale=224, **resizing)
@@ -110,39 +110,34 @@ def imagenet(augmentation, **resizing):
     dataset = dict(type='mmrmix.ImageNet', data_root='data/imagenet')
     return dict(
         data_preprocessor=dict(
-            num_classes=1000, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True
+            type='mmrmix.BatchDataPreprocessor',
+            num_classes=1000,
+            mean=[123.675, 116.28, 103.53],
+            std=[58.395, 57.12, 57.375],
+            to_rgb=True,
+            **augmentation,
         ),
         **loaders(
-            dict(
-                num_workers=12, dataset=dict(dataset, split='train', pipeline=[load, crop, flip, *augmentation, pack])
-            ),
+            dict(num_workers=12, dataset=dict(dataset, split='train', pipeline=[load, crop, flip, pack])),
             dict(num_workers=5, dataset=dict(dataset, split='val', pipeline=[load, *central, pack])),
             batch_size=64,
         ),
     )
 
 
-COLOUR = [
-    dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4),
-    dict(
-        type='mmrmix.ClippedLighting',
-        eigval=[55.4625, 4.7940, 1.1475],
-        eigvec=[[-0.5836, -0.6948, 0.4203], [-0.5808, -0.0045, -0.8140], [-0.5675, 0.7192, 0.4009]],
+COLOUR = dict(
+    color_jitter=dict(brightness=0.4, contrast=0.4, saturation=0.4),
+    lighting=dict(
         alphastd=0.1,
+        eigval=[0.2175, 0.0188, 0.0045],
+        eigvec=[[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]],
     ),
-]
-ERASING = [
-    dict(
-        type='RandomErasing',
-        erase_prob=0.25,
-        mode='rand',
-        min_area_ratio=0.02,
-        max_area_ratio=1 / 3,
-        # ImageNet's statistics in the order that images have before the preprocessor: B, G, R.
-        fill_color=[103.53, 116.28, 123.675],
-        fill_std=[57.375, 57.12, 58.395],
-    )
-]
+)
+ERASING = dict(
+    color_jitter=None,
+    lighting=None,
+    erasing=dict(prob=0.25, min_area_ratio=0.02, max_area_ratio=1 / 3, min_aspect_ratio=0.3),
+)
 SGD = dict(type='SGD', momentum=0.9, weight_decay=1e-4)
 ADAMW = dict(type='AdamW', lr=5e-4, betas=[0.9, 0.999], weight_decay=0.05)
 

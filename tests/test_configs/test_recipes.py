@@ -55,17 +55,18 @@ RESNET50, RESNET18, PVT = (
     f'rm/{name}.py' for name in ('resnet50_8xb64_imagenet', 'resnet18_2xb64_cifar100', 'pvtv2-b1_8xb64_imagenet')
 )
 PIPELINE = ('train_dataloader', 'dataset', 'pipeline')
+LIGHTING = ('data_preprocessor', 'lighting')
 TEST_PIPELINE = ('test_dataloader', 'dataset', 'pipeline')
-RGB = [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+BGR = [[-0.5836, -0.6948, 0.4203], [-0.5808, -0.0045, -0.8140], [-0.5675, 0.7192, 0.4009]]
 LABEL_SMOOTHING = dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original')
 GENTLE = dict(norm_decay_mult=0.0)
 # Each of them was once missed by tests that compared some keys.
 MUTATIONS = {
-    'lighting vectors in another order': (RESNET50, set_value(*PIPELINE, 'ClippedLighting', 'eigvec', value=RGB)),
-    'lighting values of [0, 1]': (RESNET50, set_value(*PIPELINE, 'ClippedLighting', 'eigval', value=[0.2, 0.02, 0])),
+    'lighting vectors in another order': (RESNET50, set_value(*LIGHTING, 'eigvec', value=BGR)),
+    'lighting values of [0, 255]': (RESNET50, set_value(*LIGHTING, 'eigval', value=[55.4625, 4.794, 1.1475])),
     'crop range': (RESNET50, set_value(*PIPELINE, 'RandomResizedCrop', 'crop_ratio_range', value=(0.35, 1.0))),
     'no flip': (RESNET50, set_value(*PIPELINE, 'RandomFlip', 'prob', value=0.0)),
-    'hue': (RESNET50, set_value(*PIPELINE, 'ColorJitter', 'hue', value=0.4)),
+    'hue': (RESNET50, set_value('data_preprocessor', 'color_jitter', 'hue', value=0.4)),
     'resize backend': (RESNET50, set_value(*PIPELINE, 'RandomResizedCrop', 'backend', value='cv2')),
     'clipped gradients': (RESNET50, set_value('optim_wrapper', 'clip_grad', value=dict(max_norm=5.0))),
     'no decay on norms': (RESNET50, set_value('optim_wrapper', 'paramwise_cfg', value=GENTLE)),
@@ -78,7 +79,7 @@ MUTATIONS = {
     'frozen stem': (RESNET50, set_value('model', 'backbone', 'frozen_stages', value=1)),
     'mean': (RESNET50, set_value('data_preprocessor', 'mean', value=[127.5] * 3)),
     'std': (RESNET50, set_value('data_preprocessor', 'std', value=[127.5] * 3)),
-    'erased area': (PVT, set_value(*PIPELINE, 'RandomErasing', 'max_area_ratio', value=0.8)),
+    'erased area': (PVT, set_value('data_preprocessor', 'erasing', 'max_area_ratio', value=0.8)),
     'interpolation': (PVT, set_value(*PIPELINE, 'RandomResizedCrop', 'interpolation', value='nearest')),
     'EMA': (RESNET50, lambda cfg: cfg['custom_hooks'].append(dict(type='EMAHook'))),
     'test resize edge': (RESNET50, set_value(*TEST_PIPELINE, 'ResizeEdge', 'edge', value='long')),

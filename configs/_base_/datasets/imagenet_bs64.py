@@ -2,19 +2,23 @@
 # for its ResNet-50 (section 4.2).
 _base_ = ['mmpretrain::_base_/datasets/imagenet_bs64.py']
 
+# Colour is changed on the device, in float and unclipped, as the authors do it.
+data_preprocessor = dict(
+    type='mmrmix.BatchDataPreprocessor',
+    color_jitter=dict(brightness=0.4, contrast=0.4, saturation=0.4),
+    # PCA of ImageNet's pixels in [0, 1]; rows are R, G, B.
+    lighting=dict(
+        alphastd=0.1,
+        eigval=[0.2175, 0.0188, 0.0045],
+        eigvec=[[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]],
+    ),
+)
+
 # Pillow resizes with antialiasing, as the authors' torchvision pipeline does.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomResizedCrop', scale=224, backend='pillow'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4),
-    dict(
-        type='mmrmix.ClippedLighting',
-        # PCA of ImageNet's pixels in [0, 255], channels in the order B, G, R.
-        eigval=[55.4625, 4.7940, 1.1475],
-        eigvec=[[-0.5836, -0.6948, 0.4203], [-0.5808, -0.0045, -0.8140], [-0.5675, 0.7192, 0.4009]],
-        alphastd=0.1,
-    ),
     dict(type='PackInputs'),
 ]
 test_pipeline = [
