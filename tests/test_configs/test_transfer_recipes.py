@@ -15,6 +15,8 @@ from mmengine.registry import PARAM_SCHEDULERS
 from modelindex.load_model_index import load as load_model_index
 from reproduction.metafiles import columns
 
+from mmrmix import config_path
+from tests.helpers.differences import MISSING, differences
 from tests.helpers.paths import CONFIGS
 from tests.helpers.pretraining import TRANSFER, pretraining_config
 from tests.helpers.recipes import DETECTION, SEGMENTATION, path_of
@@ -54,6 +56,60 @@ def rates(cfg, num_iters, epoch_length):
             if not by_epoch or (i + 1) % epoch_length == 0:
                 scheduler.step()
     return values
+
+
+ZOO = {
+    'atss': ('mmdet', 'atss/atss_r50_fpn_1x_coco.py'),
+    'gfl': ('mmdet', 'gfl/gfl_r50_fpn_1x_coco.py'),
+    'mask-rcnn': ('mmdet', 'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'),
+    'htc': ('mmdet', 'htc/htc_r50_fpn_1x_coco.py'),
+    'pspnet': ('mmseg', 'pspnet/pspnet_r50-d8_4xb4-80k_ade20k-512x512.py'),
+    'upernet': ('mmseg', 'upernet/upernet_r50_4xb4-80k_ade20k-512x512.py'),
+}
+PRETRAINED = {
+    'resnet50': dict(type='mmrmix.PretrainedBackbone', checkpoint='work_dirs/resnet50_8xb64_imagenet/best_*.pth'),
+    'pvtv2-b1': dict(type='mmrmix.PretrainedBackbone', checkpoint='work_dirs/pvtv2-b1_8xb64_imagenet/best_*.pth'),
+}
+
+
+def expected_differences(name, zoo):
+    """{dotted path: (value in mmdetection or mmsegmentation, ours)}, without the backbone."""
+    system, backbone = name.split('_')
+    is_segmentor = ZOO[system][0] == 'mmseg'
+    expected = {
+        'default_hooks.checkpoint.type': ('CheckpointHook', 'mmrmix.SafeCheckpointHook'),
+        'default_hooks.reseed': (MISSING, dict(type='mmrmix.ReseedHook')),
+    }
+    if is_segmentor:
+        expected['model.pretrained'] = ('open-mmlab://resnet50_v1c', None)
+        expected['param_scheduler.0.eta_min'] = (1e-4, 0)
+        expected['optim_wrapper.optimizer.weight_decay'] = (5e-4, 1e-4)
+    if is_segmentor or backbone == 'pvtv2-b1':
+        expected['optim_wrapper.optimizer.type'] = ('SGD', 'AdamW')
+        expected['optim_wrapper.optimizer.lr'] = (zoo.optim_wrapper.optimizer.lr, 1e-4)
+        expected['optim_wrapper.optimizer.momentum'] = (0.9, MISSING)
+    if backbone == 'pvtv2-b1':
+        channels = list(enumerate(zip(CHANNELS['resnet50'], CHANNELS['pvtv2-b1'])))
+        if is_segmentor:
+            expected['model.auxiliary_head.in_channels'] = channels[2][1]
+        if system == 'pspnet':
+            expected['model.decode_head.in_channels'] = channels[3][1]
+        else:
+            part = 'decode_head' if is_segmentor else 'neck'
+            expected.update({f'model.{part}.in_channels.{i}': pair for i, pair in channels})
+    return expected
+
+
+@pytest.mark.parametrize('name', [*DETECTION, *SEGMENTATION])
+def test_nothing_differs_from_the_zoo_that_is_not_listed(name):
+    system, backbone = name.split('_')
+    zoo, cfg = Config.fromfile(config_path(*ZOO[system])), config(name)
+    expected = dict(PVTV2_B1, init_cfg=PRETRAINED[backbone])
+    if backbone == 'resnet50':
+        expected = dict(zoo.model.backbone.to_dict(), type='ResNet', init_cfg=PRETRAINED[backbone])
+    assert cfg.model.pop('backbone').to_dict() == expected
+    zoo.model.pop('backbone')
+    assert differences(zoo.to_dict(), cfg.to_dict()) == expected_differences(name, zoo)
 
 
 @pytest.mark.parametrize('name', DETECTION)
@@ -176,8 +232,8 @@ def test_model_index(monkeypatch):
         model = listed[path_of(name)]
         assert model.name == Path(path_of(name)).stem
         assert model.metadata.batch_size == 16
-        # mim reads the results with RecursiveMix; beside them are those of the paper's other columns.
+        # mim would read Results as measurements of this repository, which has none.
+        assert not model.results
         without, cutmix, rm = columns(path_of(name))
-        assert rm == {key: value for result in model.results for key, value in result.metrics.items()}
         assert list(without) == list(cutmix) == list(rm)
         assert all(without[key] <= cutmix[key] < rm[key] for key in rm)

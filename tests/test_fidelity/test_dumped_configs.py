@@ -5,11 +5,11 @@ import pytest
 from mmengine.config import Config
 
 from tests.helpers.authors import CONFIG_OF, published
+from tests.helpers.differences import MISSING, differences
 from tests.helpers.old_layout import todays
 from tests.helpers.paths import CONFIGS
 
 LIBRARIES = dict(atss='mmdet', upernet='mmseg')
-MISSING = '(missing)'
 # The best epoch of their run with RecursiveMix.
 BEST = '/data/pytorch_classification/logs/imagenet/imagenet_resnet50_e300_roi_rc_v2_w1_r05_loss1_05/fold1_best.pth'
 OUR_BEST = 'work_dirs/resnet50_8xb64_imagenet/best_*.pth'
@@ -59,19 +59,6 @@ def plain(value):
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items() if item is not None and key not in PLACES}
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def differences(theirs, ours, path=''):
-    """{dotted path: (their value, our value)}."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        pairs = {key: (theirs.get(key, MISSING), ours.get(key, MISSING)) for key in {**theirs, **ours}}
-    elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
-        pairs = dict(enumerate(zip(theirs, ours)))
-    else:
-        is_equal = theirs == ours and isinstance(theirs, bool) == isinstance(ours, bool)
-        return {} if is_equal else {path[1:]: (theirs, ours)}
-    found = [differences(*pair, f'{path}.{key}') for key, pair in pairs.items()]
-    return {key: pair for each in found for key, pair in each.items()}
 
 
 def their_config(name):
