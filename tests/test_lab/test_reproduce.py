@@ -52,7 +52,7 @@ def test_options_are_settings_that_configs_have(scale):
             place = cfg
             for key in keys[:-1]:
                 place = place[key]
-            optional = ('share_fc', 'interpolation', 'with_history')  # Arguments that have defaults.
+            optional = ('share_fc', 'interpolation', 'with_history', 'probs')  # Arguments that have defaults.
             assert keys[-1] in place or keys[-1] in optional, option
 
 

@@ -206,6 +206,25 @@ class TestMisfits:
         message = self.message(Config.fromfile(CONFIGS / name), tmp_path / 'none.pth', FileNotFoundError)
         assert '--cfg-options model.backbone.init_cfg.checkpoint=PATH' in message
 
+    def test_pattern(self, tmp_path):
+        """mmengine writes the epoch into the name of the best checkpoint."""
+        name = 'demo/atss_resnet18-slim_1xb8_fashion-scenes.py'
+        cfg = Config.fromfile(CONFIGS / name)
+        save_classifier(pretraining_config(cfg), tmp_path / 'best_accuracy_top1_epoch_3.pth')
+        save_classifier(pretraining_config(cfg), tmp_path / 'epoch_4.pth')
+        init_default_scope('mmdet')
+        backbone = {**cfg.model.backbone, 'init_cfg': dict(type='mmrmix.PretrainedBackbone')}
+        backbone['init_cfg']['checkpoint'] = f'{tmp_path}/best_*.pth'
+        built = MODELS.build(backbone)
+        built.init_weights()
+        saved = torch.load(tmp_path / 'best_accuracy_top1_epoch_3.pth')['state_dict']['backbone.conv1.weight']
+        assert torch.equal(built.conv1.weight, saved)
+        assert f'start from {tmp_path}/none_*.pth, which does not' in self.message(
+            Config.fromfile(CONFIGS / name), tmp_path / 'none_*.pth', FileNotFoundError
+        )
+        message = self.message(Config.fromfile(CONFIGS / name), tmp_path / '*.pth')
+        assert '2 files match' in message and 'epoch_4.pth' in message and 'init_cfg.checkpoint=PATH' in message
+
     def test_another_network(self, checkpoints):
         """What mmdetection's own PVTv2 would swallow with a warning."""
         path = checkpoints(Config.fromfile(CONFIGS / ATSS))
