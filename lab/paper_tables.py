@@ -69,9 +69,14 @@ def classification(folder: str) -> str:
 
 
 def paper_error(config: str, folder: str) -> str:
-    """Error in the paper, with a link to the config whose recipe made it if that is another one."""
+    """Error in the paper and, where it is not of this recipe, whose it is."""
+    entry = model(config)
+    if 'Variant Of' in entry:
+        return f'variant of {link(entry["Variant Of"].split("/", 1)[1], folder, "this config")}'
     top1, *top5 = errors(config)
     text = f'{top1:.2f}' + ''.join(f' (top-5 {error:.2f})' for error in top5)
+    if 'Paper Source' in entry:
+        text += f', quoted from {entry["Paper Source"]}'
     recipe = paper_recipe(config)
     return text if recipe == config else f'{text}, of {link(recipe, folder, "this config")}'
 

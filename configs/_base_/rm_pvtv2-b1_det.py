@@ -1,4 +1,5 @@
-# The same for detectors, with the optimizer for transformers.
+# The same for detectors. The paper is silent about the optimizer: this one is
+# mmdetection's for PVTv2 under RetinaNet (docs/fidelity.md).
 _base_ = ['rm_pvtv2-b1.py']
 
 rm_pvtv2_b1 = dict(

@@ -1,10 +1,11 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """The paper's numbers, from the only place that has them: the metafiles in configs/.
 
-Entries have four keys of their own beside those of OpenMMLab's format:
-``Paper Results``; ``Paper Recipe`` instead, where another config has the recipe
-that made the paper's number of this row; ``Paper Cost`` of Table 10;
-``Backbones``, what each column of Tables 7 to 9 starts from.
+Entries have keys of their own beside those of OpenMMLab's format: ``Paper
+Results``, and ``Paper Source`` where the paper quotes them; instead of them
+``Paper Recipe``, where another config has the recipe that made the paper's
+number, or ``Variant Of`` a config that has the number; ``Paper Cost`` of Table
+10; ``Backbones``, what each column of Tables 7 to 9 starts from.
 """
 
 from pathlib import Path
@@ -32,8 +33,12 @@ def paper_recipe(config: str) -> str:
 
 
 def errors(config: str) -> Tuple[float, ...]:
-    """Top-1 error of a classifier, and top-5 error where the paper has it, in %; the metafiles have accuracies."""
-    return tuple(round(100 - accuracy, 2) for accuracy in model(paper_recipe(config))['Paper Results'].values())
+    """Top-1 error of a classifier, and top-5 error where the paper has it, in %; empty for a variant.
+
+    The metafiles have accuracies.
+    """
+    results = model(paper_recipe(config)).get('Paper Results', {})
+    return tuple(round(100 - accuracy, 2) for accuracy in results.values())
 
 
 def uses_amp(config: str) -> bool:

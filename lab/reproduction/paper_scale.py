@@ -54,7 +54,7 @@ def cifar100(network: str, title: str) -> Group:
 def ablation(config: str, label: str) -> Row:
     """One of configs/ablation."""
     path = f'ablation/{config}.py'
-    return Row(label, recipe(path), errors(path) if paper_recipe(path) == path else ())
+    return Row(label, recipe(path), errors(path))
 
 
 PYRAMIDNET200 = networks('{}/pyramidnet200-a240_2xb32{}_cifar10.py', 'PyramidNet-200, CIFAR-10')

@@ -122,7 +122,7 @@ class Run(NamedTuple):
             parts.append(f'They had --cfg-options {shlex.join(missing)}: give these again.')
         if new:
             parts.append(f'They had no --cfg-options {shlex.join(new)}: leave these out.')
-        return ' '.join(parts) or 'Their config, or the number of processes, has changed since.'
+        return ' '.join(parts) or 'Their config, precision or number of processes has changed since.'
 
     def state(self) -> str:
         """``'new'``, ``'started'``, ``'done'``, or ``'changed'``: made with settings that differ from today's."""

@@ -32,8 +32,16 @@ def quarters(lr, epochs):
 
 def pvt(lr, epochs):
     """Five epochs up from 1e-6, then a cosine down to 1e-5."""
-    return [1e-6 + e * (lr - 1e-6) / 4 for e in range(5)] + [
+    return [1e-6 + e * (lr - 1e-6) / 5 for e in range(5)] + [
         1e-5 + (lr - 1e-5) * (1 + math.cos(math.pi * e / (epochs - 5))) / 2 for e in range(epochs - 5)
+    ]
+
+
+def timm_cosine(lr, epochs):
+    """Timm's schedule with PVT's options: the cosine counts all epochs, and the warm-up replaces its first five."""
+    return [
+        1e-6 + e * (lr - 1e-6) / 5 if e < 5 else 1e-5 + (lr - 1e-5) * (1 + math.cos(math.pi * e / epochs)) / 2
+        for e in range(epochs)
     ]
 
 
@@ -205,12 +213,12 @@ RECIPES = {
         (8, 64),
         ADAMW,
         [
-            dict(type='LinearLR', start_factor=1e-6 / 5e-4, by_epoch=True, begin=0, end=5),
+            dict(type='LinearLR', start_factor=1e-6 / 5e-4, by_epoch=True, begin=0, end=6),
             dict(type='CosineAnnealingLR', T_max=295, eta_min=1e-5, by_epoch=True, begin=5, end=300),
         ],
         pvt,
         0.5,
-        paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+        paramwise_cfg=dict(flat_decay_mult=0.0),
     ),
 }
 RECIPES['imagenet, PVT repository']['config']['train_dataloader'].update(

@@ -1,18 +1,24 @@
 # Copyright (c) mmrmix contributors. SPDX-License-Identifier: Apache-2.0
 """The paper's rows, the config of each, and the hyper-parameters that it must have."""
 
+import argparse
+import re
+import shlex
 from pathlib import Path
 
 import paper_tables
 import pytest
 import torch
-from mmengine.config import Config
-from mmpretrain.registry import PARAM_SCHEDULERS
+from mmcv.cnn.bricks import DropPath
+from mmengine.config import Config, DictAction
+from mmengine.optim import build_optim_wrapper
+from mmpretrain.registry import DATA_SAMPLERS, MODELS, PARAM_SCHEDULERS
 from modelindex.load_model_index import load as load_model_index
 from reproduction.metafiles import errors
 
+from tests.helpers.differences import differences
 from tests.helpers.paths import CONFIGS, ROOT
-from tests.helpers.recipes import RECIPES
+from tests.helpers.recipes import RECIPES, timm_cosine
 from tests.helpers.rows import ROWS
 
 # Variables of the files, which nothing reads.
@@ -33,7 +39,7 @@ def plain(value):
 @pytest.mark.parametrize('row', ROWS, ids=lambda row: f'{row[0]}: {row[2]}')
 def test_config_says_its_recipe_and_nothing_else(row):
     _, _, file, expected = row
-    assert resolved(Config.fromfile(CONFIGS / file)) == expected
+    assert differences(expected, resolved(Config.fromfile(CONFIGS / file))) == {}
 
 
 def set_value(*path, value):
@@ -94,9 +100,48 @@ def test_a_wrong_value_is_noticed(name):
     file, mutate = MUTATIONS[name]
     (expected,) = [config for _, _, path, config in ROWS if path == file]
     cfg = Config.fromfile(CONFIGS / file)
-    assert resolved(cfg) == expected
+    assert differences(expected, resolved(cfg)) == {}
     mutate(cfg)
-    assert resolved(cfg) != expected
+    assert differences(expected, resolved(cfg))
+
+
+def test_defaults_that_recipes_rely_on():
+    """What no config says, since the classes say it."""
+    pvt = Config.fromfile(CONFIGS / 'baseline/pvtv2-b1_8xb64-baseline-pvt-recipe_imagenet.py')
+    rates = [module.drop_prob for module in MODELS.build(pvt.model.backbone).modules() if type(module) is DropPath]
+    assert max(rates) == pytest.approx(0.1)
+    sampler = DATA_SAMPLERS.build(pvt.train_dataloader.sampler, default_args=dict(dataset=range(30), seed=0))
+    sampler.world_size, sampler.num_samples, sampler.total_size = 1, 90, 90
+    assert len(list(sampler)) == 30 and len(set(sampler)) == 10
+
+
+def test_pvt_has_no_weight_decay_on_flat_parameters():
+    """As timm: norms, and every bias, also those that no module calls ``bias``."""
+    cfg = Config.fromfile(CONFIGS / 'rm/pvtv2-b1_8xb64-pvt-recipe_imagenet.py')
+    model = MODELS.build({**cfg.model, 'data_preprocessor': None, 'train_cfg': None})
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    for group in wrapper.optimizer.param_groups:
+        for parameter in group['params']:
+            assert group['weight_decay'] == (0 if parameter.ndim == 1 else 0.05)
+
+
+def test_pvt_schedule_is_close_to_timms():
+    ours, theirs = RECIPES['imagenet, PVT repository']['learning_rates'](5e-4, 300), timm_cosine(5e-4, 300)
+    assert ours[:6] == pytest.approx([*theirs[:5], 5e-4])
+    assert max(abs(a - b) for a, b in zip(ours, theirs)) < 0.016 * 5e-4
+
+
+def test_cutmix_options_for_cifar10():
+    """The command of docs/fidelity.md: the learning rate of the CutMix repository, whose CIFAR recipe has no warm-up."""
+    page = (ROOT / 'docs/fidelity.md').read_text()
+    options = shlex.split(re.search(r'(?s)pyramidnet200.+?--cfg-options (.+?)```', page).group(1).replace('\\\n', ' '))
+    args = argparse.ArgumentParser()
+    args.add_argument('--cfg-options', nargs='+', action=DictAction)
+    cfg = Config.fromfile(CONFIGS / 'baseline/pyramidnet200-a240_2xb32-baseline_cifar10.py')
+    cfg.merge_from_dict(args.parse_args(['--cfg-options', *options]).cfg_options)
+    rates = learning_rates(cfg, 300)
+    assert rates == pytest.approx([0.25 * 0.1 ** ((e > 150) + (e > 225)) for e in range(1, 301)])
+    assert cfg.data_preprocessor.std == [63.0, 62.1, 66.7] and cfg.data_preprocessor.mean == [125.3, 123.0, 113.9]
 
 
 def test_batch_is_in_the_name():
@@ -105,23 +150,30 @@ def test_batch_is_in_the_name():
         assert f'_{devices}xb{batch_size}' in file and config['train_dataloader']['batch_size'] == batch_size
 
 
-@pytest.mark.parametrize('row', ROWS, ids=lambda row: row[2])
-def test_learning_rate_of_every_epoch(row):
-    recipe, cfg = RECIPES[row[1]], Config.fromfile(CONFIGS / row[2])
+def learning_rates(cfg, epochs):
+    """Of every epoch, as the Runner sets them."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=cfg.optim_wrapper.optimizer.lr)
     schedulers = cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
     assert all(scheduler.by_epoch for scheduler in schedulers)
     # As Runner.build_param_scheduler: without an end, the last epoch is it.
-    end = dict(end=recipe['epochs'])
-    schedulers = [PARAM_SCHEDULERS.build({**end, **cfg}, default_args=dict(optimizer=optimizer)) for cfg in schedulers]
+    end = dict(end=epochs)
+    schedulers = [
+        PARAM_SCHEDULERS.build({**end, **each}, default_args=dict(optimizer=optimizer)) for each in schedulers
+    ]
     rates = []
-    for _ in range(recipe['epochs']):
+    for _ in range(epochs):
         rates.append(optimizer.param_groups[0]['lr'])
         optimizer.step()
         for scheduler in schedulers:
             scheduler.step()
-    lr = cfg.optim_wrapper.optimizer.lr
-    assert rates == pytest.approx(recipe['learning_rates'](lr, recipe['epochs']), rel=1e-9)
+    return rates
+
+
+@pytest.mark.parametrize('row', ROWS, ids=lambda row: row[2])
+def test_learning_rate_of_every_epoch(row):
+    recipe, cfg = RECIPES[row[1]], Config.fromfile(CONFIGS / row[2])
+    expected = recipe['learning_rates'](cfg.optim_wrapper.optimizer.lr, recipe['epochs'])
+    assert learning_rates(cfg, recipe['epochs']) == pytest.approx(expected, rel=1e-9)
 
 
 def test_no_row_and_no_file_is_missing():
@@ -156,7 +208,7 @@ def test_model_index_lists_every_config(monkeypatch):
         assert model.in_collection in collections
         # Readers take Results for measurements of this repository, which has none.
         assert not model.results
-        assert 0 < errors(file)[0] < 30
+        assert 'Variant Of' in model.data or 0 < errors(file)[0] < 30
         assert model.metadata.data['Precision'] == ('fp32' if 'CutMix repository' in recipe else 'fp16')
         assert model.metadata.epochs == RECIPES[recipe]['epochs']
         assert model.metadata.batch_size == RECIPES[recipe]['batch'][0] * RECIPES[recipe]['batch'][1]

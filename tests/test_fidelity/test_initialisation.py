@@ -45,14 +45,15 @@ def test_first_loss_on_imagenet():
     """7.1089 in the authors' log; from 0 in the last BatchNorm of each block and N(0, 0.01) it is 6.93."""
     cfg = Config.fromfile(CONFIGS / 'baseline/resnet50_8xb64-baseline_imagenet.py')
     images = photographs(8, 224)
-    assert first_loss(cfg, images) == pytest.approx(7.1089, abs=0.1)
+    # 7.07 to 7.09 for four seeds; 7.01 with mmpretrain's head alone.
+    assert first_loss(cfg, images) == pytest.approx(7.1089, abs=0.06)
     cfg.model.backbone.pop('zero_init_residual')
     cfg.model.head.pop('init_cfg')
     assert first_loss(cfg, images) == pytest.approx(6.93, abs=0.03)
 
 
 def test_first_loss_on_cifar10():
-    """2.3001, 2.3001 and 2.2999 in their three logs; log 10 is 2.3026."""
+    """2.3001, 2.3001 and 2.2999 in their three logs. Close to log 10 = 2.3026: it excludes large logits only."""
     cfg = Config.fromfile(CONFIGS / 'baseline/pyramidnet200-a240_2xb32-baseline_cifar10.py')
     assert first_loss(cfg, photographs(6, 32)) == pytest.approx(2.3001, abs=0.1)
 
@@ -70,7 +71,7 @@ def test_initialisation(file):
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     assert all((norm.weight == 1).all() and (norm.bias == 0).all() for norm in norms)
     for linear in (model.head.fc, model.head.fc_roi):
-        if 'pvtv2' in file:  # As all linear layers of PVT.
+        if 'pvtv2' in file:  # As in PVT.
             assert linear.weight.std().item() == pytest.approx(0.02, rel=0.02) and (linear.bias == 0).all()
         else:  # torch's: uniform within ±1/√C.
             bound = 1 / math.sqrt(linear.in_features)

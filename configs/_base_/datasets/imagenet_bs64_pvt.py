@@ -1,5 +1,5 @@
 # ImageNet-1k with the augmentation of PVT (section 4.2): crop, flip, random
-# erasing; label smoothing is the model's. PVT resizes bicubically, for testing, too.
+# erasing; label smoothing is the model's. PVT resizes bicubically in training and testing.
 _base_ = ['imagenet_bs64.py']
 
 data_preprocessor = dict(

@@ -10,7 +10,7 @@ model = dict(
         num_classes=1000,
         in_channels=512,
         omega=0,
-        # PVT draws all of its linear layers so.
+        # PVT initialises linear layers this way.
         init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02),
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original', loss_weight=1.0),
         topk=(1, 5),

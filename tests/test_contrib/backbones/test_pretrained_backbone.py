@@ -207,7 +207,7 @@ class TestMisfits:
         assert '--cfg-options model.backbone.init_cfg.checkpoint=PATH' in message
 
     def test_pattern(self, tmp_path):
-        """mmengine writes the epoch into the name of the best checkpoint."""
+        """Mmengine writes the epoch into the name of the best checkpoint."""
         name = 'demo/atss_resnet18-slim_1xb8_fashion-scenes.py'
         cfg = Config.fromfile(CONFIGS / name)
         save_classifier(pretraining_config(cfg), tmp_path / 'best_accuracy_top1_epoch_3.pth')
