@@ -21,7 +21,7 @@ LOCATIONS = {
     'HOOKS': ['mmrmix.engine', 'mmrmix.contrib.hooks', 'mmrmix.contrib.checkpoints'],
     'MODELS': ['mmrmix.models', 'mmrmix.contrib.batch_data_preprocessor', 'mmrmix.contrib.backbones'],
     'PARAM_SCHEDULERS': ['mmrmix.engine'],
-    'TRANSFORMS': ['mmrmix.datasets'],
+    'TRANSFORMS': ['mmrmix.contrib.resizing'],
     'WEIGHT_INITIALIZERS': ['mmrmix.contrib.backbones'],
 }
 __all__ = [*LOCATIONS]

@@ -23,6 +23,8 @@ _MODULES = {
     'PretrainedBackbone': 'backbones',
     'ReseedHook': 'hooks',
     'SafeCheckpointHook': 'checkpoints',
+    'TorchRandomResizedCrop': 'resizing',
+    'TorchResizeEdge': 'resizing',
     'WholeBatches': 'batches',
     'collate_whole_batch': 'batches',
     'initialized_backbone': 'backbones',

@@ -109,12 +109,11 @@ def cifar(num_classes, batch_size):
 
 
 def imagenet(augmentation, **resizing):
-    """Crops by Pillow and central crops for evaluation; what else the recipe does to images is the preprocessor's."""
-    resizing = dict(backend='pillow', **resizing)
+    """Crops, and central crops for evaluation; what else the recipe does to images is the preprocessor's."""
     load, pack = dict(type='LoadImageFromFile'), dict(type='PackInputs')
-    crop = dict(type='RandomResizedCrop', scale=224, **resizing)
-    flip = dict(type='RandomFlip', prob=0.5, direction='horizontal')
-    central = [dict(type='ResizeEdge', scale=256, edge='short', **resizing), dict(type='CenterCrop', crop_size=224)]
+    crop = dict(type='mmrmix.TorchRandomResizedCrop', scale=224, **resizing)
+    edge = dict(type='mmrmix.TorchResizeEdge', scale=256, edge='short', **resizing)
+    central = [edge, dict(type='CenterCrop', crop_size=224)]
     dataset = dict(type='mmrmix.ImageNet', data_root='data/imagenet')
     return dict(
         data_preprocessor=dict(
@@ -123,10 +122,11 @@ def imagenet(augmentation, **resizing):
             mean=[123.675, 116.28, 103.53],
             std=[58.395, 57.12, 57.375],
             to_rgb=True,
+            flip_prob=0.5,
             **augmentation,
         ),
         **loaders(
-            dict(num_workers=12, dataset=dict(dataset, split='train', pipeline=[load, crop, flip, pack])),
+            dict(num_workers=8, dataset=dict(dataset, split='train', pipeline=[load, crop, pack])),
             dict(num_workers=5, dataset=dict(dataset, split='val', pipeline=[load, *central, pack])),
             batch_size=64,
         ),

@@ -49,7 +49,7 @@ for registries in (own, root):
     for registry, name in [
         ('HOOKS', 'RMHistoryHook'),
         ('PARAM_SCHEDULERS', 'WarmupCosineLR'),
-        ('TRANSFORMS', 'ClippedLighting'),
+        ('TRANSFORMS', 'TorchRandomResizedCrop'),
         ('MODELS', 'RMHead'),
         ('WEIGHT_INITIALIZERS', 'PretrainedBackbone'),
     ]:

@@ -70,10 +70,10 @@ GENTLE = dict(norm_decay_mult=0.0)
 MUTATIONS = {
     'lighting vectors in another order': (RESNET50, set_value(*LIGHTING, 'eigvec', value=BGR)),
     'lighting values of [0, 255]': (RESNET50, set_value(*LIGHTING, 'eigval', value=[55.4625, 4.794, 1.1475])),
-    'crop range': (RESNET50, set_value(*PIPELINE, 'RandomResizedCrop', 'crop_ratio_range', value=(0.35, 1.0))),
-    'no flip': (RESNET50, set_value(*PIPELINE, 'RandomFlip', 'prob', value=0.0)),
+    'crop range': (RESNET50, set_value(*PIPELINE, 'TorchRandomResizedCrop', 'crop_ratio_range', value=(0.35, 1.0))),
+    'no flip': (RESNET50, set_value('data_preprocessor', 'flip_prob', value=0.0)),
     'hue': (RESNET50, set_value('data_preprocessor', 'color_jitter', 'hue', value=0.4)),
-    'resize backend': (RESNET50, set_value(*PIPELINE, 'RandomResizedCrop', 'backend', value='cv2')),
+    'resize backend': (RESNET50, set_value(*PIPELINE, 'TorchRandomResizedCrop', 'type', value='RandomResizedCrop')),
     'clipped gradients': (RESNET50, set_value('optim_wrapper', 'clip_grad', value=dict(max_norm=5.0))),
     'no decay on norms': (RESNET50, set_value('optim_wrapper', 'paramwise_cfg', value=GENTLE)),
     'accumulation': (RESNET50, set_value('optim_wrapper', 'accumulative_counts', value=4)),
@@ -86,10 +86,10 @@ MUTATIONS = {
     'mean': (RESNET50, set_value('data_preprocessor', 'mean', value=[127.5] * 3)),
     'std': (RESNET50, set_value('data_preprocessor', 'std', value=[127.5] * 3)),
     'erased area': (PVT, set_value('data_preprocessor', 'erasing', 'max_area_ratio', value=0.8)),
-    'interpolation': (PVT, set_value(*PIPELINE, 'RandomResizedCrop', 'interpolation', value='nearest')),
+    'interpolation': (PVT, set_value(*PIPELINE, 'TorchRandomResizedCrop', 'interpolation', value='nearest')),
     'EMA': (RESNET50, lambda cfg: cfg['custom_hooks'].append(dict(type='EMAHook'))),
-    'test resize edge': (RESNET50, set_value(*TEST_PIPELINE, 'ResizeEdge', 'edge', value='long')),
-    'test interpolation': (RESNET50, set_value(*TEST_PIPELINE, 'ResizeEdge', 'interpolation', value='nearest')),
+    'test resize edge': (RESNET50, set_value(*TEST_PIPELINE, 'TorchResizeEdge', 'edge', value='long')),
+    'test interpolation': (RESNET50, set_value(*TEST_PIPELINE, 'TorchResizeEdge', 'interpolation', value='nearest')),
     'number of classes': (RESNET18, set_value('data_preprocessor', 'num_classes', value=10)),
 }
 
