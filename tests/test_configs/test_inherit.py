@@ -273,7 +273,7 @@ def test_documented_settings(tmp_path):
     for split in ('train', 'val', 'test'):
         assert cfg[f'{split}_dataloader'].dataset.type == 'CustomDataset'
         assert cfg[f'{split}_dataloader'].dataset.pipeline[0].type == 'LoadImageFromFile'
-    assert (cfg.train_dataloader.batch_size, cfg.train_dataloader.num_workers) == (32, 12)
+    assert (cfg.train_dataloader.batch_size, cfg.train_dataloader.num_workers) == (32, 8)
     # Nothing of ImageNet is left in the labels or in the classifier.
     model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor})
     assert model.data_preprocessor.num_classes == model.head.fc_roi.out_features == 20
