@@ -87,13 +87,8 @@ def _table10() -> Measurement:
     return Measurement(title, command, 'benchmarks.md', f'images/benchmark_{device}.png', 8)
 
 
-_imagenet = [
-    part
-    for label in METHODS
-    for row in RESNET50.rows
-    if row.label == label
-    for part in ('--config', label, str(CONFIGS / row.recipe.config))
-]
+_configs = {row.label: str(CONFIGS / row.recipe.config) for row in RESNET50.rows}
+_imagenet = [part for label in METHODS for part in ('--config', label, _configs[label])]
 MEASUREMENTS: Dict[str, Dict[str, Measurement]] = {
     'mini': {'figure8': _figure8(), 'table10': _table10()},
     'paper': {'figure8': _figure8(*_imagenet), 'table10': _table10()},

@@ -8,6 +8,7 @@ number, or ``Variant Of`` a config that has the number; ``Paper Cost`` of Table
 10; ``Backbones``, what each column of Tables 7 to 9 starts from.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
@@ -16,6 +17,7 @@ import yaml
 CONFIGS = Path(__file__).parents[2] / 'configs'
 
 
+@lru_cache(maxsize=None)  # Parsing takes 20 ms, and every row asks several times.
 def models(folder: str) -> Dict[str, dict]:
     """Entries of ``configs/FOLDER/metafile.yml``, by config below configs/."""
     content = yaml.safe_load((CONFIGS / folder / 'metafile.yml').read_text(encoding='utf-8'))

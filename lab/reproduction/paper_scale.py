@@ -27,7 +27,8 @@ from .metafiles import backbones, columns, errors, hours, models, paper_recipe, 
 
 def recipe(config: str) -> Recipe:
     """A config in the authors' precision, with their training time."""
-    return Recipe(config, minutes=60 * hours(config) if hours(config) else None, amp=uses_amp(config))
+    duration = hours(config)
+    return Recipe(config, minutes=duration and 60 * duration, amp=uses_amp(config))
 
 
 def networks(pattern: str, name: str) -> Group:
