@@ -8,15 +8,15 @@ from pathlib import Path
 
 import paper_tables
 import pytest
-import torch
 from mmcv.cnn.bricks import DropPath
 from mmengine.config import Config, DictAction
 from mmengine.optim import build_optim_wrapper
-from mmpretrain.registry import DATA_SAMPLERS, MODELS, PARAM_SCHEDULERS
+from mmpretrain.registry import DATA_SAMPLERS, MODELS
 from modelindex.load_model_index import load as load_model_index
 from reproduction.metafiles import errors
 
 from tests.helpers.differences import differences
+from tests.helpers.learning_rates import learning_rates
 from tests.helpers.paths import CONFIGS, ROOT
 from tests.helpers.recipes import RECIPES, timm_cosine
 from tests.helpers.rows import ROWS
@@ -150,28 +150,11 @@ def test_batch_is_in_the_name():
         assert f'_{devices}xb{batch_size}' in file and config['train_dataloader']['batch_size'] == batch_size
 
 
-def learning_rates(cfg, epochs):
-    """Of every epoch, as the Runner sets them."""
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=cfg.optim_wrapper.optimizer.lr)
-    schedulers = cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
-    assert all(scheduler.by_epoch for scheduler in schedulers)
-    # As Runner.build_param_scheduler: without an end, the last epoch is it.
-    end = dict(end=epochs)
-    schedulers = [
-        PARAM_SCHEDULERS.build({**end, **each}, default_args=dict(optimizer=optimizer)) for each in schedulers
-    ]
-    rates = []
-    for _ in range(epochs):
-        rates.append(optimizer.param_groups[0]['lr'])
-        optimizer.step()
-        for scheduler in schedulers:
-            scheduler.step()
-    return rates
-
-
 @pytest.mark.parametrize('row', ROWS, ids=lambda row: row[2])
 def test_learning_rate_of_every_epoch(row):
     recipe, cfg = RECIPES[row[1]], Config.fromfile(CONFIGS / row[2])
+    schedulers = cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
+    assert all(scheduler.by_epoch for scheduler in schedulers)
     expected = recipe['learning_rates'](cfg.optim_wrapper.optimizer.lr, recipe['epochs'])
     assert learning_rates(cfg, recipe['epochs']) == pytest.approx(expected, rel=1e-9)
 

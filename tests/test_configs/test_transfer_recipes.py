@@ -9,14 +9,13 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
-from mmengine.registry import PARAM_SCHEDULERS
 from modelindex.load_model_index import load as load_model_index
 from reproduction.metafiles import columns
 
 from mmrmix import config_path
 from tests.helpers.differences import MISSING, differences
+from tests.helpers.learning_rates import learning_rates
 from tests.helpers.paths import CONFIGS
 from tests.helpers.pretraining import TRANSFER, pretraining_config
 from tests.helpers.recipes import DETECTION, SEGMENTATION, path_of
@@ -42,20 +41,6 @@ def subset(cfg, keys):
 
 def network(name):
     return name.split('_')[1]
-
-
-def rates(cfg, num_iters, epoch_length):
-    """Learning rate of every iteration."""
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=cfg.optim_wrapper.optimizer.lr)
-    schedulers = [(PARAM_SCHEDULERS.build({**s, 'optimizer': optimizer}), s.by_epoch) for s in cfg.param_scheduler]
-    values = []
-    for i in range(num_iters):
-        values.append(optimizer.param_groups[0]['lr'])
-        optimizer.step()
-        for scheduler, by_epoch in schedulers:
-            if not by_epoch or (i + 1) % epoch_length == 0:
-                scheduler.step()
-    return values
 
 
 ZOO = {
@@ -124,7 +109,7 @@ def test_detection(name):
     assert cfg.train_dataloader.batch_size == 2 and '_8xb2-1x_coco' in path_of(name)
     assert cfg.auto_scale_lr.to_dict() == dict(enable=False, base_batch_size=16)
     # 500 iterations from a thousandth of the rate, a tenth of it after epochs 8 and 11.
-    measured, epoch = rates(cfg, 12 * 600, 600), 600
+    measured, epoch = learning_rates(cfg, 12 * 600, 600), 600
     assert measured[:500] == pytest.approx([optimizer['lr'] * (0.001 + 0.999 * i / 499) for i in range(500)])
     assert measured[500 : 8 * epoch] == pytest.approx([optimizer['lr']] * (8 * epoch - 500))
     assert measured[8 * epoch : 11 * epoch] == pytest.approx([optimizer['lr'] / 10] * 3 * epoch)
@@ -167,7 +152,7 @@ def test_segmentation(name):
     assert cfg.train_dataloader.batch_size == 4 and '_4xb4-80k_ade20k' in path_of(name)
     expected = [1e-4 * (1 - i / 80000) ** 0.9 for i in range(2000)]
     # mmengine's PolyLR is at zero one iteration earlier.
-    assert rates(cfg, 2000, None) == pytest.approx(expected, rel=1e-6)
+    assert learning_rates(cfg, 2000) == pytest.approx(expected, rel=1e-6)
     assert subset(cfg.param_scheduler[0], ('eta_min', 'begin', 'end')) == dict(eta_min=0, begin=0, end=80000)
     assert len(cfg.param_scheduler) == 1
 
